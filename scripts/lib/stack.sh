@@ -1,0 +1,308 @@
+# shellcheck shell=bash
+# The local stack: what it consists of, where it listens, how each process is started and known to be
+# ready. All of its state lies in one folder (TRAILBUS_RUN, else run/), so that several stacks can run side
+# by side; ports and passwords are chosen once a folder and kept in stack.env there.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+DEPS=$ROOT/build/deps
+BUILD=${TRAILBUS_BUILD:-$ROOT/build/release}
+RUN=${TRAILBUS_RUN:-$ROOT/run}
+DEFAULT_REGIONS="cn-hangzhou"
+
+SERVICES=(redis kafka objects)
+WORKERS=(normalizer delivery history insight) # one of each a region
+BUCKET=audit
+START_S=60 # until a process is ready
+DRAIN_S=60 # until a stopped one has ended
+
+fail() { echo "$*" >&2; exit 1; }
+
+# --- What was chosen once --------------------------------------------------------------------------------
+
+variable() { local v=${1^^}; echo "${v//[-@.]/_}"; } # cn-hangzhou: CN_HANGZHOU
+
+choose_ports() { # choose_ports NAME…: assignments of free ports, below the ephemeral ones
+    python3 - "$@" <<'PYTHON'
+import random, socket, sys
+held = []
+while len(held) < len(sys.argv) - 1:
+    candidate = socket.socket()
+    try:
+        candidate.bind(("127.0.0.1", random.randrange(10000, 30000)))
+        held.append(candidate)
+    except OSError:
+        candidate.close()
+for name, one in zip(sys.argv[1:], held):
+    print(f"{name}={one.getsockname()[1]}")
+PYTHON
+}
+
+stack_choose() {
+    local name missing=() regions=${TRAILBUS_REGIONS:-}
+    mkdir -p "$RUN"/{log,data/redis,data/objects,data/history,secrets}
+    chmod 700 "$RUN/secrets"
+    # shellcheck source=/dev/null
+    [[ -f $RUN/stack.env ]] && . "$RUN/stack.env"
+    REGIONS=${regions:-${REGIONS:-$DEFAULT_REGIONS}}
+    for name in KAFKA KAFKA_CONTROLLER REDIS S3 S3_GRPC FILER FILER_GRPC MASTER MASTER_GRPC VOLUME VOLUME_GRPC \
+        $(for region in $REGIONS; do echo "API_$(variable "$region")"; done); do
+        name=PORT_$name
+        [[ -v $name ]] || missing+=("$name")
+    done
+    S3_SECRET=${S3_SECRET:-$(random_hex 20)}
+    # shellcheck disable=SC1090
+    ((${#missing[@]} == 0)) || . <(choose_ports "${missing[@]}")
+    {
+        declare -p REGIONS S3_SECRET "${!PORT_@}" | sed 's/^declare -- //'
+    } > "$RUN/stack.env"
+    DEFAULT_REGION=${REGIONS%% *}
+}
+
+random_hex() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
+
+# --- Configuration files ---------------------------------------------------------------------------------
+
+joined() { # joined SEPARATOR WORD…
+    local all
+    printf -v all "$1%s" "${@:2}"
+    echo "${all#"$1"}"
+}
+
+render() { # render TEMPLATE NAME=VALUE…: the template with each @NAME@ replaced
+    local text pair
+    text=$(< "$1")
+    for pair in "${@:2}"; do text=${text//"@${pair%%=*}@"/"${pair#*=}"}; done
+    echo "$text"
+}
+
+address() { local port=PORT_$1; echo "127.0.0.1:${!port}"; }
+api_address() { address "API_$(variable "$1")"; }
+
+stack_configure() {
+    local region template listen=()
+    for region in $REGIONS; do
+        listen+=("{ region = \"$region\"; address = \"127.0.0.1\"; port = $(api_address "$region" | cut -d: -f2); }")
+    done
+    # shellcheck disable=SC2086
+    local values=(RUN="$RUN" REDIS_PORT="$PORT_REDIS" REDIS="redis://$(address REDIS)/0" S3="http://$(address S3)"
+        KAFKA="$(address KAFKA)" KAFKA_CONTROLLER="$(address KAFKA_CONTROLLER)"
+        S3_ACCESS_KEY_ID=local S3_SECRET_ACCESS_KEY="$S3_SECRET"
+        REGIONS="$(joined '", "' $REGIONS)" LISTEN="$(joined $',\n               ' "${listen[@]}")")
+    [[ -f $RUN/secrets/master.key ]] || random_hex 32 > "$RUN/secrets/master.key"
+    for template in "$ROOT"/deploy/local/*.in; do
+        render "$template" "${values[@]}" > "$RUN/$(basename "$template" .in)"
+    done
+    stack_environment > "$RUN/trailbus.env"
+}
+
+stack_environment() { # what run/trailbus.env says
+    local region
+    echo "TRAILBUS_REGIONS=\"$REGIONS\""
+    echo "TRAILBUS_API=$(api_address "$DEFAULT_REGION")"
+    for region in $REGIONS; do echo "TRAILBUS_API_$(variable "$region")=$(api_address "$region")"; done
+    echo "TRAILBUS_KAFKA=$(address KAFKA)"
+    echo "TRAILBUS_REDIS=redis://$(address REDIS)/0"
+    echo "TRAILBUS_S3=http://$(address S3)"
+    echo "TRAILBUS_S3_ACCESS_KEY_ID=local"
+    echo "TRAILBUS_S3_SECRET_ACCESS_KEY=$S3_SECRET"
+    echo "TRAILBUS_BUCKET=$BUCKET"
+    echo "TRAILBUS_CONFIG=$RUN/trailbus.conf"
+    [[ ! -s $RUN/account.json ]] || jq -r '"TRAILBUS_ACCOUNT_ID=\(.accountId)",
+        "TRAILBUS_ACCESS_KEY_ID=\(.accessKeyId)", "TRAILBUS_ACCESS_KEY_SECRET=\(.accessKeySecret)"' "$RUN/account.json"
+}
+
+# --- Processes -------------------------------------------------------------------------------------------
+
+# Reads a name as a person writes it (worker[@region][.instance]) into NAME, KIND, REGION, INSTANCE.
+name_parse() {
+    NAME=$1 INSTANCE=1
+    [[ $NAME =~ ^(.*)\.([0-9]+)$ ]] && NAME=${BASH_REMATCH[1]} INSTANCE=${BASH_REMATCH[2]}
+    KIND=${NAME%%@*} REGION=
+    case " ${WORKERS[*]} " in *" $KIND "*)
+        REGION=$DEFAULT_REGION
+        [[ $NAME == *@* ]] && REGION=${NAME#*@}
+        [[ " $REGIONS " == *" $REGION "* ]] || fail "$1: the regions of this stack are: $REGIONS"
+        NAME=$KIND@$REGION
+        ;;
+    esac
+    ((INSTANCE == 1)) || NAME=$NAME.$INSTANCE
+}
+
+# Sets COMMAND, and READY: "notify" or a function that succeeds once the process serves.
+name_command() {
+    local program=$BUILD/bin/trailbus-$KIND
+    READY=notify
+    case $KIND in
+    kafka)
+        READY=kafka_ready
+        local java=(java -Xms256m -Xmx1g -Dlog4j2.configurationFile="$ROOT/deploy/local/kafka-log4j2.properties"
+            -cp "$DEPS/kafka/*")
+        [[ -f $RUN/data/kafka/meta.properties ]] || "${java[@]}" kafka.tools.StorageTool format \
+            -t "$(random_hex 11)" -c "$RUN/kafka.properties" >> "$RUN/log/kafka.log" 2>&1
+        COMMAND=("${java[@]}" kafka.Kafka "$RUN/kafka.properties")
+        ;;
+    redis)
+        READY=redis_ready
+        COMMAND=(redis-server "$RUN/redis.conf")
+        ;;
+    objects)
+        READY=objects_ready
+        COMMAND=("$DEPS/seaweedfs/bin/weed" server -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.telemetry=false -master.electionTimeout=1s
+            -dir="$RUN/data/objects" -volume.max=100 -master.volumeSizeLimitMB=256
+            -master.port="$PORT_MASTER" -master.port.grpc="$PORT_MASTER_GRPC"
+            -volume.port="$PORT_VOLUME" -volume.port.grpc="$PORT_VOLUME_GRPC"
+            -filer.port="$PORT_FILER" -filer.port.grpc="$PORT_FILER_GRPC"
+            -s3 -s3.port="$PORT_S3" -s3.port.grpc="$PORT_S3_GRPC" -s3.port.iceberg=0 -s3.port.lance=0
+            -s3.config="$RUN/objects.json")
+        ;;
+    api | router) COMMAND=("$program" --config "$RUN/trailbus.conf" --instance "$INSTANCE") ;;
+    normalizer | delivery | history | insight)
+        COMMAND=("$program" --config "$RUN/trailbus.conf" --region "$REGION" --instance "$INSTANCE")
+        ;;
+    *) fail "$NAME: no such process; there are: ${SERVICES[*]} api router, and of each region: ${WORKERS[*]}" ;;
+    esac
+}
+
+kafka_ready() { kcat -b "$(address KAFKA)" -L -m 1; }
+redis_ready() { [[ $(redis-cli -p "$PORT_REDIS" ping) == PONG ]]; }
+objects_ready() { s3_request GET /; }
+
+s3_request() { # s3_request METHOD PATH [CURL OPTIONS]: the answer's body; fails on an error status
+    curl -sSf --max-time 10 --aws-sigv4 aws:amz:us-east-1:s3 --user "local:$S3_SECRET" -X "$1" \
+        "http://$(address S3)$2" "${@:3}"
+}
+
+# The pid of a process that we started and that still runs. The environment is compared, since a pid may have
+# gone to somebody else.
+name_pid() { # name_pid NAME
+    local pid
+    pid=$(cat "$RUN/$1.pid" 2> /dev/null) || return 1
+    tr '\0' '\n' 2> /dev/null < "/proc/$pid/environ" | grep -qxF "TRAILBUS_PROCESS=$RUN/$1" && echo "$pid"
+}
+
+name_start() {
+    name_parse "$1"
+    local pid since
+    if pid=$(name_pid "$NAME"); then echo "$NAME runs already, pid $pid" && return; fi
+    name_command
+    [[ -x $(command -v "${COMMAND[0]}") ]] || fail "$NAME: ${COMMAND[0]} is not there; scripts/up installs and builds"
+    since=$(now_ms)
+    TRAILBUS_PROCESS=$RUN/$NAME "$ROOT/scripts/lib/launch.py" "$RUN/$NAME.pid" "$RUN/log/$NAME.log" $START_S \
+        "$([[ $READY == notify ]] && echo notify || echo start)" -- "${COMMAND[@]}" || start_failed
+    if [[ $READY != notify ]]; then
+        until "$READY" > /dev/null 2>&1; do
+            name_pid "$NAME" > /dev/null || start_failed
+            (($(now_ms) - since < START_S * 1000)) || start_failed
+            sleep 0.1
+        done
+    fi
+    echo "$NAME is ready after $(($(now_ms) - since)) ms, pid $(name_pid "$NAME")"
+}
+
+start_failed() {
+    tail -n 15 "$RUN/log/$NAME.log" >&2
+    fail "$NAME did not start; its log: $RUN/log/$NAME.log"
+}
+
+now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
+
+gone() { # gone NAME SECONDS: whether it ended within this time
+    local until=$(($(now_ms) + $2 * 1000))
+    while name_pid "$1" > /dev/null; do
+        (($(now_ms) < until)) || return 1
+        sleep 0.05
+    done
+    rm -f "$RUN/$1.pid"
+}
+
+name_stop() {
+    name_parse "$1"
+    local pid since
+    pid=$(name_pid "$NAME") || { echo "$NAME does not run" && return; }
+    since=$(now_ms)
+    kill -TERM "$pid"
+    # SeaweedFS often ignores SIGTERM.
+    if [[ $KIND == objects ]] && ! gone "$NAME" 3; then kill -KILL "$pid"; fi
+    gone "$NAME" $DRAIN_S || fail "$NAME did not end within $DRAIN_S s; its log: $RUN/log/$NAME.log"
+    echo "$NAME ended after $(($(now_ms) - since)) ms"
+}
+
+name_kill() {
+    name_parse "$1"
+    local pid
+    pid=$(name_pid "$NAME") || { echo "$NAME does not run" && return; }
+    kill -KILL "$pid"
+    gone "$NAME" 10
+    echo "$NAME was killed"
+}
+
+name_status() {
+    name_parse "$1"
+    local pid
+    if pid=$(name_pid "$NAME"); then
+        printf '%-28s runs, pid %s, since %s\n' "$NAME" "$pid" "$(ps -o lstart= -p "$pid")"
+    else
+        printf '%-28s does not run\n' "$NAME"
+        return 1
+    fi
+}
+
+# --- All of it -------------------------------------------------------------------------------------------
+
+expected_workers() { # those whose program was built
+    local region worker
+    for worker in normalizer router insight delivery history api; do
+        [[ -x $BUILD/bin/trailbus-$worker ]] || continue
+        case " ${WORKERS[*]} " in
+        *" $worker "*) for region in $REGIONS; do echo "$worker@$region"; done ;;
+        *) echo "$worker" ;;
+        esac
+    done
+}
+
+running() { # names of what runs
+    local file name
+    for file in "$RUN"/*.pid; do
+        name=$(basename "$file" .pid)
+        if name_pid "$name" > /dev/null; then echo "$name"; fi
+    done
+}
+
+each() { # each FUNCTION NAME…: side by side; fails if one of them does
+    local name pid pids=() failed=0
+    for name in "${@:2}"; do
+        "$1" "$name" &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+    return $failed
+}
+
+start_services() { each name_start "${SERVICES[@]}"; }
+
+trailctl() { (set -a && . "$RUN/trailbus.env" && "$BUILD/bin/trailctl" "$@"); }
+
+provision() { # topics, the bucket
+    trailctl topics apply
+    s3_request GET "/$BUCKET?list-type=2&max-keys=1" > /dev/null 2>&1 || s3_request PUT "/$BUCKET"
+}
+
+start_workers() {
+    local names
+    mapfile -t names < <(expected_workers)
+    each name_start "${names[@]}"
+}
+
+provision_account() {
+    [[ -s $RUN/account.json ]] || trailctl account create --json > "$RUN/account.json.new"
+    [[ ! -s $RUN/account.json.new ]] || mv "$RUN/account.json.new" "$RUN/account.json"
+    stack_environment > "$RUN/trailbus.env"
+}
+
+stop_all() { # first those that hold records in flight
+    local names services
+    mapfile -t names < <(running | grep -vxE "$(joined '|' "${SERVICES[@]}")")
+    each name_stop "${names[@]}"
+    mapfile -t services < <(running)
+    each name_stop "${services[@]}"
+}
