@@ -20,16 +20,15 @@ demo_publish() {
     trailctl emit "$DEMO/events.json"
 }
 
-demo_wait() { # demo_wait FIND: calls it until it wrote all of the ids to $DEMO/found
-    local until=$((SECONDS + DEMO_WAIT_S)) found
-    while "$1" && found=$(jq -r .eventId "$DEMO/found" | sort | comm -12 - "$DEMO/ids" | wc -l); do
-        echo "$found of $(wc -l < "$DEMO/ids") found"
-        if ((found == $(wc -l < "$DEMO/ids"))); then return; fi
-        if ((SECONDS >= until)); then break; fi
-        sleep 0.3
+demo_wait() { # demo_wait FIND: calls it until it wrote all of the events to $DEMO/found
+    local until=$((SECONDS + DEMO_WAIT_S)) wanted found=0
+    wanted=$(wc -l < "$DEMO/ids")
+    while ((found < wanted)); do
+        ((SECONDS < until)) || { echo "only $found of $wanted came within $DEMO_WAIT_S s" && return 1; }
+        if "$1"; then found=$(jq -r .eventId "$DEMO/found" | sort -u | comm -12 - "$DEMO/ids" | wc -l); fi
+        echo "$found of $wanted"
+        sleep 0.2
     done
-    echo "not all of them came within $DEMO_WAIT_S s"
-    return 1
 }
 
 demo_query() { trailctl lookup --limit 50 --json > "$DEMO/found"; }
@@ -49,19 +48,18 @@ demo_fetch() { # the newest objects: each is a gzip of one JSON array
 demo_found_by_query() { demo_wait demo_query; }
 demo_found_in_bucket() { demo_wait demo_fetch; }
 
-demo_show() {
-    local object
-    object=$(jq -r --arg id "$(head -n 1 "$DEMO/ids")" 'select(.eventId == $id) | .key' "$DEMO/found")
-    printf '\nIn the bucket, s3://%s/%s:\n\n' "$BUCKET" "$object"
+demo_table() { # the demo's events of $DEMO/found
     jq -r --slurpfile ids <(jq -R . "$DEMO/ids") 'select(.eventId as $id | $ids | index($id)) |
         [.eventTime, .serviceName, .eventName, .eventRW, .userIdentity.userName, .sourceIpAddress, .errorCode // ""] |
-        @tsv' "$DEMO/found" | sort | sed 's/^/  /' | expand -t 24
+        "  " + @tsv' "$DEMO/found" | sort | expand -t 24,30,50,57,65,80
 }
 
 step "Demo: start a trail, publish five events" \
     "read run/log/api.log; 'scripts/local status' shows what runs" demo_publish
 step "Demo: find them by query" \
     "read run/log/normalizer@$DEFAULT_REGION.log and run/log/history@$DEFAULT_REGION.log" demo_found_by_query
+printf '\ntrailctl lookup says:\n\n' && demo_table && echo
 step "Demo: find them in the bucket" \
     "read run/log/delivery@$DEFAULT_REGION.log" demo_found_in_bucket
-demo_show
+printf '\nand s3://%s/%s:\n\n' "$BUCKET" "$(jq -r --arg id "$(tail -n 1 "$DEMO/ids")" \
+    'select(.eventId == $id) | .key' "$DEMO/found" | head -n 1)" && demo_table

@@ -75,6 +75,11 @@ render() { # render TEMPLATE NAME=VALUE…: the template with each @NAME@ replac
     echo "$text"
 }
 
+write_if_new() { # write_if_new FILE: standard input; an equal file keeps its time
+    cat > "$1.new"
+    if cmp -s "$1.new" "$1"; then rm "$1.new"; else mv "$1.new" "$1"; fi
+}
+
 address() { local port=PORT_$1; echo "127.0.0.1:${!port}"; }
 api_address() { address "API_$(variable "$1")"; }
 
@@ -90,7 +95,7 @@ stack_configure() {
         REGIONS="$(joined '", "' $REGIONS)" LISTEN="$(joined $',\n               ' "${listen[@]}")")
     [[ -f $RUN/secrets/master.key ]] || random_hex 32 > "$RUN/secrets/master.key"
     for template in "$ROOT"/deploy/local/*.in; do
-        render "$template" "${values[@]}" > "$RUN/$(basename "$template" .in)"
+        render "$template" "${values[@]}" | write_if_new "$RUN/$(basename "$template" .in)"
     done
     stack_environment > "$RUN/trailbus.env"
 }
@@ -121,7 +126,6 @@ name_parse() {
     case " ${WORKERS[*]} " in *" $KIND "*)
         REGION=$DEFAULT_REGION
         [[ $NAME == *@* ]] && REGION=${NAME#*@}
-        [[ " $REGIONS " == *" $REGION "* ]] || fail "$1: the regions of this stack are: $REGIONS"
         NAME=$KIND@$REGION
         ;;
     esac
@@ -157,6 +161,7 @@ name_command() {
         ;;
     api | router) COMMAND=("$program" --config "$RUN/trailbus.conf" --instance "$INSTANCE") ;;
     normalizer | delivery | history | insight)
+        [[ " $REGIONS " == *" $REGION "* ]] || fail "$NAME: the regions of this stack are: $REGIONS"
         COMMAND=("$program" --config "$RUN/trailbus.conf" --region "$REGION" --instance "$INSTANCE")
         ;;
     *) fail "$NAME: no such process; there are: ${SERVICES[*]} api router, and of each region: ${WORKERS[*]}" ;;
@@ -282,21 +287,30 @@ start_services() { each name_start "${SERVICES[@]}"; }
 
 trailctl() { (set -a && . "$RUN/trailbus.env" && "$BUILD/bin/trailctl" "$@"); }
 
-provision() { # topics, the bucket
+provision() { # topics, the bucket, the account
     trailctl topics apply
     s3_request GET "/$BUCKET?list-type=2&max-keys=1" > /dev/null 2>&1 || s3_request PUT "/$BUCKET"
+    [[ -s $RUN/account.json ]] && return
+    trailctl account create --json > "$RUN/account.json.new"
+    mv "$RUN/account.json.new" "$RUN/account.json"
+    stack_environment > "$RUN/trailbus.env"
+}
+
+outdated() { # of a running worker: its program was built anew, or the configuration is another
+    local pid
+    pid=$(name_pid "$1") || return 1
+    [[ $(readlink "/proc/$pid/exe") == *' (deleted)' || $RUN/trailbus.conf -nt $RUN/$1.pid ]]
+}
+
+worker_start() {
+    if outdated "$1"; then name_stop "$1"; fi
+    name_start "$1"
 }
 
 start_workers() {
     local names
     mapfile -t names < <(expected_workers)
-    each name_start "${names[@]}"
-}
-
-provision_account() {
-    [[ -s $RUN/account.json ]] || trailctl account create --json > "$RUN/account.json.new"
-    [[ ! -s $RUN/account.json.new ]] || mv "$RUN/account.json.new" "$RUN/account.json"
-    stack_environment > "$RUN/trailbus.env"
+    each worker_start "${names[@]}"
 }
 
 stop_all() { # first those that hold records in flight
