@@ -39,7 +39,7 @@ fetch_jars() {
     local properties
     mapfile -t properties <<< "$2"
     mvn -B -ntp -f "$ROOT/deploy/local/pom.xml" "${properties[@]/#/-D}" -DoutputDirectory="$1" \
-        org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies
+        dependency:copy-dependencies
 }
 
 make_venv() {

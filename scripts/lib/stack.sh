@@ -58,6 +58,16 @@ stack_choose() {
     DEFAULT_REGION=${REGIONS%% *}
 }
 
+stack_known() { # reads what was chosen; several callers may do so at once
+    if [[ ! -f $RUN/stack.env || ! -f $RUN/trailbus.env ]]; then
+        stack_choose
+        stack_configure
+    fi
+    # shellcheck source=/dev/null
+    . "$RUN/stack.env"
+    DEFAULT_REGION=${REGIONS%% *}
+}
+
 random_hex() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
 
 # --- Configuration files ---------------------------------------------------------------------------------

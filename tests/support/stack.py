@@ -84,6 +84,12 @@ class Stack:
                             aws_secret_access_key=env["TRAILBUS_S3_SECRET_ACCESS_KEY"],
                             config=botocore.config.Config(s3={"addressing_style": "path"}))
 
+    def sanitizer_reports(self):
+        """What the sanitizers said in any log, line by line."""
+        marks = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:")
+        return [f"{log.stem}: {line}" for log in (self.run / "log").glob("*.log")
+                for line in log.read_text(errors="replace").splitlines() if any(mark in line for mark in marks)]
+
     def end(self, keep=False):
         """Kills what runs of it, by pid; removes its folder unless it is to be kept for a look at the logs."""
         names = [file.stem for file in self.run.glob("*.pid")]
@@ -115,11 +121,14 @@ def _output(command, env, stdin=None):
 def stack(request):
     """The stack that all tests of a run share."""
     one = Stack()
+    clean = False
     try:
         one.up()
         yield one
+        one.local("down")
+        assert not one.sanitizer_reports()
+        clean = request.session.testsfailed == 0
     finally:
-        failed = request.session.testsfailed > 0 or not (one.run / "account.json").exists()
-        one.end(keep=failed)
-        if failed:
+        one.end(keep=not clean)
+        if not clean:
             print(f"\nkept for a look at its logs: {one.run}")
