@@ -6,7 +6,7 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 DEPS=$ROOT/build/deps
 BUILD=${TRAILBUS_BUILD:-$ROOT/build/release}
-RUN=${TRAILBUS_RUN:-$ROOT/run}
+RUN=$(realpath -m "${TRAILBUS_RUN:-$ROOT/run}")
 DEFAULT_REGIONS="cn-hangzhou"
 
 SERVICES=(redis kafka objects)
@@ -20,6 +20,8 @@ fail() { echo "$*" >&2; exit 1; }
 # --- What was chosen once --------------------------------------------------------------------------------
 
 variable() { local v=${1^^}; echo "${v//[-@.]/_}"; } # cn-hangzhou: CN_HANGZHOU
+
+random_hex() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
 
 choose_ports() { # choose_ports NAME…: assignments of free ports, below the ephemeral ones
     python3 - "$@" <<'PYTHON'
@@ -37,10 +39,15 @@ for name, one in zip(sys.argv[1:], held):
 PYTHON
 }
 
+write_if_new() { # write_if_new FILE: standard input, at once or not at all; an equal file keeps its time
+    cat > "$1.new"
+    if cmp -s "$1.new" "$1"; then rm "$1.new"; else mv "$1.new" "$1"; fi
+}
+
 stack_choose() {
     local name missing=() regions=${TRAILBUS_REGIONS:-}
     mkdir -p "$RUN"/{log,data/redis,data/objects,data/history,secrets}
-    chmod 700 "$RUN/secrets"
+    chmod 700 "$RUN" # keys and passwords lie in it
     # shellcheck source=/dev/null
     [[ -f $RUN/stack.env ]] && . "$RUN/stack.env"
     REGIONS=${regions:-${REGIONS:-$DEFAULT_REGIONS}}
@@ -52,9 +59,7 @@ stack_choose() {
     S3_SECRET=${S3_SECRET:-$(random_hex 20)}
     # shellcheck disable=SC1090
     ((${#missing[@]} == 0)) || . <(choose_ports "${missing[@]}")
-    {
-        declare -p REGIONS S3_SECRET "${!PORT_@}" | sed 's/^declare -- //'
-    } > "$RUN/stack.env"
+    declare -p REGIONS S3_SECRET "${!PORT_@}" | sed 's/^declare -- //' | write_if_new "$RUN/stack.env"
     DEFAULT_REGION=${REGIONS%% *}
 }
 
@@ -67,8 +72,6 @@ stack_known() { # reads what was chosen; several callers may do so at once
     . "$RUN/stack.env"
     DEFAULT_REGION=${REGIONS%% *}
 }
-
-random_hex() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
 
 # --- Configuration files ---------------------------------------------------------------------------------
 
@@ -83,11 +86,6 @@ render() { # render TEMPLATE NAME=VALUE…: the template with each @NAME@ replac
     text=$(< "$1")
     for pair in "${@:2}"; do text=${text//"@${pair%%=*}@"/"${pair#*=}"}; done
     echo "$text"
-}
-
-write_if_new() { # write_if_new FILE: standard input; an equal file keeps its time
-    cat > "$1.new"
-    if cmp -s "$1.new" "$1"; then rm "$1.new"; else mv "$1.new" "$1"; fi
 }
 
 address() { local port=PORT_$1; echo "127.0.0.1:${!port}"; }
@@ -107,7 +105,7 @@ stack_configure() {
     for template in "$ROOT"/deploy/local/*.in; do
         render "$template" "${values[@]}" | write_if_new "$RUN/$(basename "$template" .in)"
     done
-    stack_environment > "$RUN/trailbus.env"
+    stack_environment | write_if_new "$RUN/trailbus.env"
 }
 
 stack_environment() { # what run/trailbus.env says
@@ -303,7 +301,7 @@ provision() { # topics, the bucket, the account
     [[ -s $RUN/account.json ]] && return
     trailctl account create --json > "$RUN/account.json.new"
     mv "$RUN/account.json.new" "$RUN/account.json"
-    stack_environment > "$RUN/trailbus.env"
+    stack_environment | write_if_new "$RUN/trailbus.env"
 }
 
 outdated() { # of a running worker: its program was built anew, or the configuration is another
