@@ -1,0 +1,238 @@
+/* reader.c - reading given partitions from given offsets, outside of any group. */
+#include "bus/rdkafka_door.h"
+
+#include <time.h>
+
+#include "log/log.h"
+
+struct bus_reader {
+    rd_kafka_t *rk;
+    char *topic;
+    rd_kafka_message_t *held;
+};
+
+static rd_kafka_t *open_handle(const struct bus_settings *settings, bool committed, int *reterr_r,
+                               struct why *reterr_why)
+{
+    rd_kafka_conf_t *conf = door_conf(settings, reterr_r, reterr_why);
+    rd_kafka_t *rk;
+
+    if (!conf)
+        return NULL;
+    *reterr_r = door_conf_reading(conf, committed, reterr_why);
+    if (*reterr_r == 0) /* demanded, never joined */
+        *reterr_r = door_set(conf, "group.id", "trailbus.reader", reterr_why);
+    if (*reterr_r < 0) {
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    rk = door_new(RD_KAFKA_CONSUMER, conf, reterr_why);
+    if (!rk) {
+        *reterr_r = -ERR_CONFIG;
+        return NULL;
+    }
+    (void)rd_kafka_poll_set_consumer(rk);
+    return rk;
+}
+
+int bus_reader_open(const struct bus_settings *settings, const char *topic, bool committed,
+                    const struct bus_position *positions, size_t count, struct bus_reader **ret,
+                    struct why *reterr_why)
+{
+    AUTO(bus_reader_close) struct bus_reader *reader = calloc(1, sizeof(*reader));
+    int r;
+
+    if (!reader)
+        return -ERR_NOMEM;
+    reader->topic = str_dup(str_from(topic));
+    if (!reader->topic)
+        return -ERR_NOMEM;
+    reader->rk = open_handle(settings, committed, &r, reterr_why);
+    if (!reader->rk)
+        return r;
+    r = bus_reader_seek(reader, positions, count);
+    if (r < 0)
+        return why_set(reterr_why, r, "cannot read %s", topic);
+    *ret = reader;
+    reader = NULL;
+    return 0;
+}
+
+static void release(struct bus_reader *reader)
+{
+    if (reader->held)
+        rd_kafka_message_destroy(reader->held);
+    reader->held = NULL;
+}
+
+void bus_reader_close(struct bus_reader *reader)
+{
+    if (!reader)
+        return;
+    release(reader);
+    if (reader->rk) {
+        (void)rd_kafka_consumer_close(reader->rk);
+        rd_kafka_destroy(reader->rk);
+    }
+    free(reader->topic);
+    free(reader);
+}
+
+int bus_reader_seek(struct bus_reader *reader, const struct bus_position *positions, size_t count)
+{
+    rd_kafka_topic_partition_list_t *list = door_list(reader->topic, positions, count);
+    rd_kafka_resp_err_t err;
+
+    release(reader);
+    err = rd_kafka_assign(reader->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return door_error(err);
+}
+
+int bus_reader_poll(struct bus_reader *reader, int timeout_ms, struct bus_input *ret)
+{
+    const rd_kafka_message_t *m;
+
+    *ret = (struct bus_input){.kind = BUS_INPUT_NONE};
+    release(reader);
+    m = reader->held = rd_kafka_consumer_poll(reader->rk, timeout_ms);
+    if (!m)
+        return 0;
+    switch (m->err) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+        door_input(m, ret);
+        return 0;
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+        *ret = (struct bus_input){.kind = m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF
+                                              ? BUS_INPUT_END
+                                              : BUS_INPUT_OUT_OF_RANGE,
+                                  .partition = m->partition,
+                                  .offset = m->offset};
+        return 0;
+    default:
+        log_debug("kafka: reading %s: %s", reader->topic, rd_kafka_message_errstr(m));
+        return door_error(m->err);
+    }
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* The high watermark, which only a read_uncommitted consumer is told. */
+static int high_watermark(const struct bus_settings *settings, const char *topic, int32_t partition,
+                          int64_t *ret_low, int64_t *ret_high, struct why *reterr_why)
+{
+    AUTO(bus_admin_close) struct bus_admin *admin = NULL;
+    int r = bus_admin_open(settings, &admin, reterr_why);
+
+    if (r < 0)
+        return r;
+    return bus_admin_watermarks(admin, topic, partition, ret_low, ret_high, reterr_why);
+}
+
+int bus_read_to_end(const struct bus_settings *settings, const char *topic, int32_t partition,
+                    int64_t from, int timeout_ms,
+                    int (*each)(void *arg, const struct bus_record *record), void *arg,
+                    int64_t *ret_next, struct why *reterr_why)
+{
+    AUTO(bus_reader_close) struct bus_reader *reader = NULL;
+    int64_t low, high, deadline_ms = now_ms() + timeout_ms;
+    struct bus_position position = {partition, from};
+    int r = high_watermark(settings, topic, partition, &low, &high, reterr_why);
+
+    if (r < 0)
+        return r;
+    position.offset = MAX_OF(from, low);
+    *ret_next = position.offset;
+    if (position.offset >= high)
+        return 0;
+    r = bus_reader_open(settings, topic, true, &position, 1, &reader, reterr_why);
+    if (r < 0)
+        return r;
+    while (*ret_next < high) {
+        struct bus_input input;
+
+        if (now_ms() >= deadline_ms)
+            return why_set(reterr_why, -ERR_TIMEOUT, "%s/%d: at %lld of %lld after %d ms", topic,
+                           partition, (long long)*ret_next, (long long)high, timeout_ms);
+        r = bus_reader_poll(reader, 50, &input);
+        if (r < 0 && err_class(r) != ERR_CLASS_RETRY)
+            return why_set(reterr_why, r, "cannot read %s", topic);
+        if (r < 0 || input.kind == BUS_INPUT_NONE)
+            continue;
+        if (input.kind == BUS_INPUT_OUT_OF_RANGE)
+            return why_set(reterr_why, -ERR_RANGE, "%s/%d has no offset %lld", topic, partition,
+                           (long long)*ret_next);
+        if (input.kind == BUS_INPUT_RECORD && (r = each(arg, &input.record)) != 0)
+            return r;
+        *ret_next = input.offset + (input.kind == BUS_INPUT_RECORD ? 1 : 0);
+    }
+    return 0;
+}
+
+/* ---- admin: the same kind of handle, asked rather than read -------------------------------------- */
+
+int bus_admin_open(const struct bus_settings *settings, struct bus_admin **ret,
+                   struct why *reterr_why)
+{
+    AUTO(bus_admin_close) struct bus_admin *admin = calloc(1, sizeof(*admin));
+    int r;
+
+    if (!admin)
+        return -ERR_NOMEM;
+    admin->rk = open_handle(settings, false, &r, reterr_why);
+    if (!admin->rk)
+        return r;
+    *ret = admin;
+    admin = NULL;
+    return 0;
+}
+
+void bus_admin_close(struct bus_admin *admin)
+{
+    if (!admin)
+        return;
+    if (admin->rk) {
+        (void)rd_kafka_consumer_close(admin->rk);
+        rd_kafka_destroy(admin->rk);
+    }
+    free(admin);
+}
+
+int bus_admin_watermarks(struct bus_admin *admin, const char *topic, int32_t partition,
+                         int64_t *ret_low, int64_t *ret_high, struct why *reterr_why)
+{
+    rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(admin->rk, topic, partition, ret_low,
+                                                               ret_high, BUS_CALL_TIMEOUT_MS);
+
+    if (err)
+        return why_set(reterr_why, door_error(err), "cannot ask for the ends of %s/%d: %s", topic,
+                       partition, rd_kafka_err2str(err));
+    return 0;
+}
+
+int bus_admin_partitions(struct bus_admin *admin, const char *topic, int32_t *ret_count,
+                         struct why *reterr_why)
+{
+    rd_kafka_topic_t *rkt = rd_kafka_topic_new(admin->rk, topic, NULL);
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t err = rd_kafka_metadata(admin->rk, 0, rkt, &metadata, BUS_CALL_TIMEOUT_MS);
+
+    if (!err && metadata->topic_cnt == 1)
+        err = metadata->topics[0].err;
+    if (!err)
+        *ret_count = metadata->topics[0].partition_cnt;
+    if (metadata)
+        rd_kafka_metadata_destroy(metadata);
+    rd_kafka_topic_destroy(rkt);
+    if (err)
+        return why_set(reterr_why, door_error(err), "topic %s: %s", topic, rd_kafka_err2str(err));
+    return 0;
+}
