@@ -46,8 +46,8 @@ write_if_new() { # write_if_new FILE: standard input, at once or not at all; an 
 
 stack_choose() {
     local name missing=() regions=${TRAILBUS_REGIONS:-}
+    umask 077 # keys and passwords lie in it
     mkdir -p "$RUN"/{log,data/redis,data/objects,data/history,secrets}
-    chmod 700 "$RUN" # keys and passwords lie in it
     # shellcheck source=/dev/null
     [[ -f $RUN/stack.env ]] && . "$RUN/stack.env"
     REGIONS=${regions:-${REGIONS:-$DEFAULT_REGIONS}}
