@@ -1,0 +1,372 @@
+/* stage.c - consume, transform, produce, in transactions.
+ *
+ *        +--> IDLE --record--> OPEN --100 ms--> commit --ok--> IDLE
+ *        |                      |                 |
+ *        |                      +----- error -----+--> abort, assign anew at the committed offsets
+ *        +-- fenced or fatal: close both handles, open them again --+
+ */
+#include "bus/stage.h"
+
+#include <time.h>
+
+#include "log/log.h"
+
+struct stage_partition {
+    int32_t partition;
+    int64_t committed; /* where the next transaction's input begins */
+    int64_t next;      /* behind what was read */
+};
+
+struct bus_stage {
+    struct bus_stage_settings settings;
+    struct bus_stage_owner owner;
+    struct bus_consumer *consumer;
+    struct bus_producer *producer;
+    struct stage_partition partitions[BUS_PARTITIONS_MAX];
+    size_t partition_count;
+    bool assigned;     /* told to the owner, and reading */
+    bool open;         /* a transaction is */
+    int64_t opened_ms; /* when it was begun */
+    int64_t idle_commit_ms;
+    size_t records; /* in it */
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int open_handles(struct bus_stage *s, struct why *reterr_why)
+{
+    int r = bus_producer_open(&s->settings.bus, s->settings.transactional_id, 0, &s->producer,
+                              reterr_why);
+
+    if (r == 0)
+        r = bus_transactions_init(s->producer, BUS_CALL_TIMEOUT_MS, reterr_why);
+    if (r == 0)
+        r = bus_consumer_open(&s->settings.bus, s->settings.topic, s->settings.group, &s->consumer,
+                              reterr_why);
+    return r;
+}
+
+static void close_handles(struct bus_stage *s)
+{
+    bus_consumer_close(s->consumer);
+    bus_producer_close(s->producer);
+    s->consumer = NULL;
+    s->producer = NULL;
+    s->partition_count = 0;
+    s->assigned = s->open = false;
+}
+
+int bus_stage_open(const struct bus_stage_settings *settings, const struct bus_stage_owner *owner,
+                   struct bus_stage **ret, struct why *reterr_why)
+{
+    struct bus_stage *s = calloc(1, sizeof(*s));
+    int r;
+
+    if (!s)
+        return -ERR_NOMEM;
+    s->settings = *settings;
+    s->owner = *owner;
+    r = open_handles(s, reterr_why);
+    if (r < 0) {
+        bus_stage_close(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+void bus_stage_close(struct bus_stage *s)
+{
+    if (!s)
+        return;
+    close_handles(s);
+    free(s);
+}
+
+static struct stage_partition *find(struct bus_stage *s, int32_t partition)
+{
+    for (size_t i = 0; i < s->partition_count; i++)
+        if (s->partitions[i].partition == partition)
+            return &s->partitions[i];
+    return NULL;
+}
+
+static int assign_committed(struct bus_stage *s)
+{
+    struct bus_position positions[BUS_PARTITIONS_MAX];
+
+    for (size_t i = 0; i < s->partition_count; i++) {
+        s->partitions[i].next = s->partitions[i].committed;
+        positions[i] =
+            (struct bus_position){s->partitions[i].partition, s->partitions[i].committed};
+    }
+    return bus_consumer_assign(s->consumer, positions, s->partition_count);
+}
+
+/* What could not be committed is read again. Returns the error that led here, or a worse one. */
+static int give_up(struct bus_stage *s, int why_r)
+{
+    struct why why = {0};
+    int r = 0;
+
+    s->owner.aborted(s->owner.arg);
+    s->records = 0;
+    if (s->open && why_r != -ERR_FENCED)
+        r = bus_abort(s->producer, BUS_CALL_TIMEOUT_MS, &why);
+    s->open = false;
+    if (why_r == -ERR_FENCED || r < 0) {
+        /* Another process has our name, or the producer cannot go on: start over with new handles,
+         * which shut the old ones out. */
+        log_warning("building the Kafka handles anew: %s",
+                    why.text[0] ? why.text : err_name(why_r));
+        close_handles(s);
+        return -ERR_FENCED;
+    }
+    if (s->assigned && assign_committed(s) < 0)
+        close_handles(s);
+    return why_r;
+}
+
+static int commit_offsets(struct bus_stage *s, struct why *reterr_why)
+{
+    struct bus_position positions[BUS_PARTITIONS_MAX];
+    size_t count = 0;
+    int64_t deadline_ms = now_ms() + STAGE_COMMIT_WAIT_MS;
+    int r;
+
+    for (size_t i = 0; i < s->partition_count; i++)
+        if (s->partitions[i].next != s->partitions[i].committed)
+            positions[count++] =
+                (struct bus_position){s->partitions[i].partition, s->partitions[i].next};
+    r = count ? bus_send_offsets(s->producer, s->consumer, positions, count, BUS_CALL_TIMEOUT_MS,
+                                 reterr_why)
+              : 0;
+    if (r < 0)
+        return r == -ERR_FENCED ? r : -ERR_ABORTED;
+    do {
+        r = bus_commit(s->producer, BUS_CALL_TIMEOUT_MS, reterr_why);
+    } while (r < 0 && r != -ERR_FENCED && r != -ERR_ABORTED && now_ms() < deadline_ms);
+    return r;
+}
+
+static int commit(struct bus_stage *s, struct why *reterr_why)
+{
+    int r = commit_offsets(s, reterr_why);
+
+    if (r < 0)
+        return give_up(s, r == -ERR_ABORTED ? r : -ERR_FENCED);
+    for (size_t i = 0; i < s->partition_count; i++)
+        s->partitions[i].committed = s->partitions[i].next;
+    s->open = false;
+    s->records = 0;
+    s->idle_commit_ms = now_ms() + STAGE_IDLE_COMMIT_MS;
+    s->owner.committed(s->owner.arg);
+    return 0;
+}
+
+static int begin(struct bus_stage *s, struct why *reterr_why)
+{
+    int r;
+
+    if (s->open)
+        return 0;
+    r = bus_begin(s->producer, reterr_why);
+    if (r < 0)
+        return give_up(s, -ERR_FENCED);
+    s->open = true;
+    s->opened_ms = now_ms();
+    return 0;
+}
+
+/* Markers and aborted records move the position without a record: commit that too, so that whoever
+ * asks whether we have passed an offset sees it (delivery protocol, rule 19). */
+static int commit_if_idle(struct bus_stage *s, struct why *reterr_why)
+{
+    bool moved = false;
+    int r;
+
+    if (s->open || now_ms() < s->idle_commit_ms)
+        return 0;
+    for (size_t i = 0; i < s->partition_count; i++)
+        moved |= s->partitions[i].next != s->partitions[i].committed;
+    s->idle_commit_ms = now_ms() + STAGE_IDLE_COMMIT_MS;
+    if (!moved)
+        return 0;
+    r = begin(s, reterr_why);
+    return r < 0 ? r : commit(s, reterr_why);
+}
+
+static int take_assignment(struct bus_stage *s, const struct bus_input *input,
+                           struct why *reterr_why)
+{
+    AUTO(bus_admin_close) struct bus_admin *admin = NULL;
+    struct bus_position positions[BUS_PARTITIONS_MAX];
+    int r = bus_admin_open(&s->settings.bus, &admin, reterr_why);
+
+    if (r < 0)
+        return r;
+    CHECK(input->position_count <= BUS_PARTITIONS_MAX);
+    s->partition_count = 0;
+    for (size_t i = 0; i < input->position_count; i++) {
+        int32_t partition = input->positions[i].partition;
+        int64_t low, high, offset;
+
+        r = bus_admin_watermarks(admin, s->settings.topic, partition, &low, &high, reterr_why);
+        if (r < 0)
+            return r;
+        r = bus_first_offset(input->positions[i].offset, low, &offset);
+        if (r < 0)
+            return why_set(
+                reterr_why, r,
+                "%s/%d begins at %lld and group %s has no committed offset: records were "
+                "there and are gone",
+                s->settings.topic, partition, (long long)low, s->settings.group);
+        positions[i] = (struct bus_position){partition, offset};
+        s->partitions[s->partition_count++] = (struct stage_partition){partition, offset, offset};
+    }
+    r = s->owner.assigned(s->owner.arg, positions, input->position_count, reterr_why);
+    if (r == 0)
+        r = assign_committed(s);
+    if (r == 0)
+        s->assigned = true;
+    return r;
+}
+
+static int take_revocation(struct bus_stage *s, bool lost, struct why *reterr_why)
+{
+    int r = 0;
+
+    if (s->open && !lost)
+        r = commit(s, reterr_why);
+    else if (s->open)
+        r = give_up(s, -ERR_ABORTED);
+    s->assigned = false;
+    s->partition_count = 0;
+    if (s->consumer)
+        (void)bus_consumer_unassign(s->consumer);
+    return r;
+}
+
+static int take_record(struct bus_stage *s, const struct bus_record *record, struct why *reterr_why)
+{
+    struct stage_partition *p = find(s, record->partition);
+    int r;
+
+    CHECK(p && record->offset >= p->next);
+    r = begin(s, reterr_why);
+    if (r < 0)
+        return r;
+    r = s->owner.record(s->owner.arg, record, reterr_why);
+    if (r < 0)
+        return give_up(s, r);
+    p->next = record->offset + 1;
+    s->records++;
+    return 0;
+}
+
+static int take(struct bus_stage *s, const struct bus_input *input, struct why *reterr_why)
+{
+    struct stage_partition *p;
+    int r;
+
+    switch (input->kind) {
+    case BUS_INPUT_NONE:
+        return 0;
+    case BUS_INPUT_RECORD:
+        return take_record(s, &input->record, reterr_why);
+    case BUS_INPUT_END:
+        p = find(s, input->partition);
+        if (p && input->offset > p->next)
+            p->next = input->offset;
+        return 0;
+    case BUS_INPUT_ASSIGNED:
+        r = take_assignment(s, input, reterr_why);
+        if (r < 0 && err_class(r) == ERR_CLASS_RETRY)
+            close_handles(s); /* join anew, and be assigned again */
+        return r;
+    case BUS_INPUT_REVOKED:
+    case BUS_INPUT_LOST:
+        return take_revocation(s, input->kind == BUS_INPUT_LOST, reterr_why);
+    case BUS_INPUT_OUT_OF_RANGE:
+        return why_set(reterr_why, -ERR_RANGE,
+                       "%s/%d has no offset %lld any more: records were lost before they were read",
+                       s->settings.topic, input->partition, (long long)input->offset);
+    }
+    return 0;
+}
+
+int bus_stage_step(struct bus_stage *s, int timeout_ms, struct why *reterr_why)
+{
+    int64_t until_ms = now_ms() + timeout_ms;
+    int r;
+
+    if (!s->consumer) {
+        close_handles(s);
+        r = open_handles(s, reterr_why);
+        if (r < 0)
+            return r;
+    }
+    do {
+        struct bus_input input;
+
+        for (int i = 0; i < 256; i++) { /* the clock is not asked for every record */
+            r = bus_consumer_poll(s->consumer, i == 0 ? MIN_OF(timeout_ms, 10) : 0, &input);
+            if (r < 0)
+                return give_up(s, r);
+            r = take(s, &input, reterr_why);
+            if (r < 0)
+                return r;
+            if (input.kind == BUS_INPUT_NONE)
+                break;
+        }
+        if (s->open &&
+            (now_ms() - s->opened_ms >= STAGE_COMMIT_MS || s->records >= STAGE_RECORDS_MAX))
+            r = commit(s, reterr_why);
+        else
+            r = commit_if_idle(s, reterr_why);
+        if (r < 0)
+            return r;
+    } while (now_ms() < until_ms);
+    return 0;
+}
+
+int bus_stage_finish(struct bus_stage *s, struct why *reterr_why)
+{
+    return s->open ? commit(s, reterr_why) : 0;
+}
+
+int bus_stage_write(struct bus_stage *s, const char *topic, struct str key, struct str value,
+                    const struct bus_header *headers, size_t header_count)
+{
+    int64_t deadline_ms = 0;
+    int r;
+
+    CHECK(s->open);
+    for (;;) {
+        r = bus_producer_write(s->producer, topic, BUS_BY_KEY, key, value, headers, header_count,
+                               NULL);
+        if (r != -ERR_UNAVAILABLE)
+            return r;
+        if (deadline_ms == 0)
+            deadline_ms = now_ms() + STAGE_COMMIT_WAIT_MS;
+        else if (now_ms() > deadline_ms)
+            return -ERR_ABORTED;
+        (void)bus_producer_poll(s->producer, 5);
+    }
+}
+
+void bus_stage_view(const struct bus_stage *s, struct bus_stage_view *ret)
+{
+    *ret = (struct bus_stage_view){.partition_count = s->partition_count, .assigned = s->assigned};
+    for (size_t i = 0; s->consumer && i < s->partition_count; i++) {
+        int64_t end = bus_consumer_end(s->consumer, s->partitions[i].partition);
+
+        ret->lag += MAX_OF(end - s->partitions[i].next, (int64_t)0);
+    }
+}

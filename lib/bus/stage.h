@@ -1,0 +1,71 @@
+/* stage.h - one topic in, others out, exactly once: the loop that normalizer and router share.
+ *
+ * Outputs and input offsets are committed in one Kafka transaction, at most STAGE_COMMIT_MS after its
+ * first record. The stage calls its owner back:
+ *
+ *     assigned    partitions are ours, from these offsets: read whatever state they need
+ *     record      a record: decide, call bus_stage_write() for each output
+ *     committed   all since the last committed() is durable
+ *     aborted     all since the last committed() never was: forget what was learned from it
+ *
+ * The race that needs care: a transaction fails while the consumer's position is ahead of it. So an
+ * abort always assigns the partitions anew at their committed offsets; the records come again.
+ *
+ * Layer: I/O. DEPS as bus.h.
+ */
+#ifndef BUS_STAGE_H
+#define BUS_STAGE_H
+
+#include "bus/bus.h"
+
+#define STAGE_COMMIT_MS      100   /* from the first record of a transaction to its commit */
+#define STAGE_RECORDS_MAX    50000 /* in one transaction */
+#define STAGE_IDLE_COMMIT_MS 1000  /* positions past markers and nothing else */
+#define STAGE_COMMIT_WAIT_MS 15000 /* a commit that takes longer is given up and retried */
+
+struct bus_stage;
+
+struct bus_stage_owner {
+    void *arg;
+    int (*assigned)(void *arg, const struct bus_position *positions, size_t count,
+                    struct why *reterr_why);
+    /* < 0 ends bus_stage_step() with that error and aborts. */
+    int (*record)(void *arg, const struct bus_record *record, struct why *reterr_why);
+    void (*committed)(void *arg);
+    void (*aborted)(void *arg);
+};
+
+struct bus_stage_settings {
+    struct bus_settings bus;
+    const char *topic; /* input */
+    const char *group;
+    const char *transactional_id;
+};
+
+MUST_CHECK int bus_stage_open(const struct bus_stage_settings *settings,
+                              const struct bus_stage_owner *owner, struct bus_stage **ret,
+                              struct why *reterr_why);
+void bus_stage_close(struct bus_stage *stage);
+AUTO_DEFINE(struct bus_stage, bus_stage_close)
+
+/* Works for about timeout_ms at most, then returns; call it in a loop. Errors of class retry have been
+ * dealt with (aborted, handles built anew) when it returns them: wait a moment and call it again. */
+MUST_CHECK int bus_stage_step(struct bus_stage *stage, int timeout_ms, struct why *reterr_why);
+
+/* Commits what is done; before closing on SIGTERM. */
+MUST_CHECK int bus_stage_finish(struct bus_stage *stage, struct why *reterr_why);
+
+/* From `record` only: writes one output, keyed. */
+MUST_CHECK int bus_stage_write(struct bus_stage *stage, const char *topic, struct str key,
+                               struct str value, const struct bus_header *headers,
+                               size_t header_count);
+
+/* What operators see: how many partitions are held, and the records waiting in all of them. */
+struct bus_stage_view {
+    size_t partition_count;
+    int64_t lag;
+    bool assigned;
+};
+void bus_stage_view(const struct bus_stage *stage, struct bus_stage_view *ret);
+
+#endif
