@@ -1,0 +1,73 @@
+/* common.c - the tables of the shared sections, and the master key's file. */
+#include "config/common.h"
+
+#include <stdio.h>
+
+const struct option_spec bus_options[] = {
+    OPTION("brokers", OPTION_STR, struct bus_section, brokers, NULL,
+           "Kafka's bootstrap servers, host:port, separated by commas."),
+    OPTIONS_END,
+};
+
+const struct option_spec state_options[] = {
+    OPTION("redis", OPTION_STR, struct state_section, redis, NULL,
+           "redis://HOST:PORT/DB, or unix:/PATH."),
+    OPTIONS_END,
+};
+
+const struct option_spec topology_options[] = {
+    OPTION("regions", OPTION_STRS, struct topology_section, regions, NULL,
+           "Regions that this deployment serves; the first is the default."),
+    OPTION_RANGE("partitions", struct topology_section, partitions, "12", 1, 1024,
+                 "Partitions of each topic that `trailctl topics apply` creates."),
+    OPTION_RANGE("replication", struct topology_section, replication, "1", 1, 7,
+                 "Replicas of each partition; 3 where there are three brokers."),
+    OPTIONS_END,
+};
+
+const struct option_spec security_options[] = {
+    OPTION("master_key_file", OPTION_STR, struct security_section, master_key_file, NULL,
+           "File of 64 hex digits; seals secrets and signs objects' metadata. Keep a copy."),
+    OPTIONS_END,
+};
+
+static const struct option_spec destination_options[] = {
+    OPTION("pattern", OPTION_STR, struct destination_section, pattern, NULL,
+           "Bucket name, with * for any run of characters."),
+    OPTION("dialect", OPTION_STR, struct destination_section, dialect, "s3", "s3."),
+    OPTION("endpoint", OPTION_STR, struct destination_section, endpoint, NULL,
+           "http(s)://HOST[:PORT] of the store."),
+    OPTION("region", OPTION_STR, struct destination_section, region, "us-east-1",
+           "The region that requests are signed for."),
+    OPTION("addressing", OPTION_STR, struct destination_section, addressing, "path",
+           "path (HOST/BUCKET/KEY) or virtual (BUCKET.HOST/KEY)."),
+    OPTION("credentials_file", OPTION_STR, struct destination_section, credentials_file, NULL,
+           "File with the lines access_key_id=… and secret_access_key=…."),
+    OPTION("ca_file", OPTION_STR, struct destination_section, ca_file, "",
+           "Certificates to trust instead of the system's."),
+    OPTIONS_END,
+};
+
+const struct option_group destination_group = {destination_options,
+                                               sizeof(struct destination_section)};
+
+int security_read_key(const struct security_section *security, unsigned char ret_key[32],
+                      struct why *reterr_why)
+{
+    char text[80];
+    FILE *file;
+    size_t len;
+
+    file = fopen(security->master_key_file.at, "re");
+    if (!file)
+        return why_set(reterr_why, -ERR_CONFIG, "cannot read master_key_file " STR_FMT ": %m",
+                       STR_ARG(security->master_key_file));
+    len = fread(text, 1, sizeof(text), file);
+    (void)fclose(file);
+    if (!str_hex_decode(str_trim(str_of(text, len)), ret_key, 32))
+        return why_set(reterr_why, -ERR_CONFIG,
+                       "master_key_file " STR_FMT " must hold 64 hex digits, as "
+                       "`openssl rand -hex 32` prints them",
+                       STR_ARG(security->master_key_file));
+    return 0;
+}

@@ -1,0 +1,64 @@
+/* common.h - the sections that several programs read, described once.
+ *
+ * A program's struct holds one of these structs each; SECTION_BUS(struct x, field) is its row in the
+ * program's table of sections.
+ */
+#ifndef CONFIG_COMMON_H
+#define CONFIG_COMMON_H
+
+#include "config/config.h"
+
+struct bus_section {
+    struct str brokers;
+};
+struct state_section {
+    struct str redis; /* redis://host:port/db or unix:/path */
+};
+struct topology_section {
+    struct config_strs regions; /* deployed; the first is the default */
+    int64_t partitions, replication;
+};
+struct security_section {
+    struct str master_key_file;
+};
+
+/* One row of `destinations`: which store a bucket lies in. */
+struct destination_section {
+    struct str pattern, dialect, endpoint, region, addressing, credentials_file, ca_file;
+};
+
+extern const struct option_spec bus_options[], state_options[], topology_options[],
+    security_options[];
+extern const struct option_group destination_group;
+
+#define SECTION_BUS(type, field)                                                                   \
+    {                                                                                              \
+        "bus", bus_options, NULL, offsetof(type, field), "Kafka."                                  \
+    }
+#define SECTION_STATE(type, field)                                                                 \
+    {                                                                                              \
+        "state", state_options, NULL, offsetof(type, field), "Redis."                              \
+    }
+#define SECTION_TOPOLOGY(type, field)                                                              \
+    {                                                                                              \
+        "topology", topology_options, NULL, offsetof(type, field),                                 \
+            "Regions of this deployment and their topics."                                         \
+    }
+#define SECTION_SECURITY(type, field)                                                              \
+    {                                                                                              \
+        "security", security_options, NULL, offsetof(type, field), "Keys of the deployment."       \
+    }
+#define SECTION_DESTINATIONS(type, field)                                                          \
+    {                                                                                              \
+        "destinations", NULL, &destination_group, offsetof(type, field),                           \
+            "Which object store a bucket lies in; the first row whose pattern matches counts, "    \
+            "and a bucket "                                                                        \
+            "that no row matches does not exist."                                                  \
+    }
+
+struct crypto_key;
+/* The master key: a file of 64 hex digits. -ERR_CONFIG. */
+MUST_CHECK int security_read_key(const struct security_section *security, unsigned char ret_key[32],
+                                 struct why *reterr_why);
+
+#endif
