@@ -1,0 +1,692 @@
+/* normalize.c - the checks in their order, then the document, then the envelope.
+ *
+ *     bytes --read_input--> tokens --read_members--> what we understand --check_…--> verdict
+ *           --render_document--> final JSON --event_encode--> value of the output record
+ */
+#include "normalize.h"
+
+#include <stdio.h>
+
+#include "secrets.h"
+
+#define ARENA_SIZE_MAX (4 << 20) /* texts with escapes resolved, of one record */
+
+/* Members that we understand, by their place in the tables below; 0 where absent. */
+enum member {
+    EVENT_ID,
+    EVENT_VERSION,
+    EVENT_CATEGORY,
+    EVENT_TYPE,
+    EVENT_NAME,
+    EVENT_RW,
+    EVENT_TIME,
+    SERVICE_NAME,
+    ACS_REGION,
+    IS_GLOBAL,
+    RECIPIENT,
+    USER_IDENTITY,
+    SOURCE_IP,
+    PARAMETERS,
+    PARAMETER_JSON,
+    RESPONSE,
+    ADDITIONAL,
+    ATTRIBUTES,
+    REFERENCED,
+    RESOURCE_TYPE,
+    RESOURCE_NAME,
+    MEMBER_COUNT,
+};
+
+static const struct {
+    struct str name;
+    uint8_t type; /* what it must be where it matters; JSON_NULL: anything */
+} members[MEMBER_COUNT] = {
+    [EVENT_ID] = {STR("eventId"), JSON_STRING},
+    [EVENT_VERSION] = {STR("eventVersion"), JSON_NULL},
+    [EVENT_CATEGORY] = {STR("eventCategory"), JSON_STRING},
+    [EVENT_TYPE] = {STR("eventType"), JSON_STRING},
+    [EVENT_NAME] = {STR("eventName"), JSON_STRING},
+    [EVENT_RW] = {STR("eventRW"), JSON_STRING},
+    [EVENT_TIME] = {STR("eventTime"), JSON_STRING},
+    [SERVICE_NAME] = {STR("serviceName"), JSON_STRING},
+    [ACS_REGION] = {STR("acsRegion"), JSON_STRING},
+    [IS_GLOBAL] = {STR("isGlobal"), JSON_NULL},
+    [RECIPIENT] = {STR("recipientAccountId"), JSON_STRING},
+    [USER_IDENTITY] = {STR("userIdentity"), JSON_OBJECT},
+    [SOURCE_IP] = {STR("sourceIpAddress"), JSON_STRING},
+    [PARAMETERS] = {STR("requestParameters"), JSON_NULL},
+    [PARAMETER_JSON] = {STR("requestParameterJson"), JSON_NULL},
+    [RESPONSE] = {STR("responseElements"), JSON_NULL},
+    [ADDITIONAL] = {STR("additionalEventData"), JSON_NULL},
+    [ATTRIBUTES] = {STR("eventAttributes"), JSON_NULL},
+    [REFERENCED] = {STR("referencedResources"), JSON_NULL},
+    [RESOURCE_TYPE] = {STR("resourceType"), JSON_NULL},
+    [RESOURCE_NAME] = {STR("resourceName"), JSON_NULL},
+};
+
+struct normalizer {
+    struct normalize_settings settings;
+    struct json json;      /* the record */
+    struct json inner;     /* a JSON text inside a string of it */
+    struct buf rendered;   /* an Avro record as JSON */
+    struct buf parameters; /* requestParameterJson that we made */
+    struct buf document, encoded;
+    struct arena *arena;
+    struct event event;
+    uint32_t at[MEMBER_COUNT];
+};
+
+static const char *const outcome_names[NORMALIZE_OUTCOME_COUNT] = {
+    [NORMALIZED] = "normalized",
+    [REJECTED_TOO_LARGE] = "too_large",
+    [REJECTED_MALFORMED] = "malformed",
+    [REJECTED_MISSING_FIELD] = "missing_field",
+    [REJECTED_INVALID_FIELD] = "invalid_field",
+    [REJECTED_TIME_RANGE] = "time_range",
+    [REJECTED_UNKNOWN_SERVICE] = "unknown_service",
+    [REJECTED_UNKNOWN_REGION] = "unknown_region",
+    [REJECTED_CONFLICT] = "conflict",
+    [DROPPED_DATA_EVENT] = "data_event",
+    [DROPPED_UNSUPPORTED_REGION] = "unsupported_region",
+    [DROPPED_DUPLICATE] = "duplicate",
+};
+
+const char *normalize_outcome_name(enum normalize_outcome outcome)
+{
+    CHECK(outcome < NORMALIZE_OUTCOME_COUNT);
+    return outcome_names[outcome];
+}
+
+struct normalizer *normalizer_new(const struct normalize_settings *settings)
+{
+    struct normalizer *n = calloc(1, sizeof(*n));
+
+    if (!n)
+        return NULL;
+    n->settings = *settings;
+    json_init(&n->json);
+    json_init(&n->inner);
+    buf_init(&n->rendered, (size_t)8 * RAW_EVENT_SIZE_MAX); /* \u00XX is six bytes for one */
+    buf_init(&n->parameters, (size_t)8 * RAW_EVENT_SIZE_MAX);
+    buf_init(&n->document, (size_t)16 * RAW_EVENT_SIZE_MAX);
+    buf_init(&n->encoded, (size_t)17 * RAW_EVENT_SIZE_MAX);
+    n->arena = arena_new(ARENA_SIZE_MAX);
+    if (n->arena)
+        return n;
+    normalizer_free(n);
+    return NULL;
+}
+
+void normalizer_free(struct normalizer *n)
+{
+    if (!n)
+        return;
+    json_done(&n->json);
+    json_done(&n->inner);
+    buf_done(&n->rendered);
+    buf_done(&n->parameters);
+    buf_done(&n->document);
+    buf_done(&n->encoded);
+    arena_free(n->arena);
+    free(n);
+}
+
+/* A verdict with its sentence. Returns 1: done, nothing more to look at. */
+#define VERDICT(ret, verdict, ...)                                                                 \
+    ((ret)->outcome = (verdict), (void)why_set(&(ret)->why, 0, __VA_ARGS__), 1)
+
+/* ---- reading ----------------------------------------------------------------------------------- */
+
+static int scan_failed(int r, const struct why *why, struct normalize_result *ret)
+{
+    if (r == -ERR_NOMEM)
+        return r;
+    return VERDICT(ret, r == -ERR_LIMIT ? REJECTED_TOO_LARGE : REJECTED_MALFORMED, "%s", why->text);
+}
+
+static int read_input(struct normalizer *n, const struct normalize_input *in,
+                      struct normalize_result *ret)
+{
+    struct raw_event_texts texts;
+    struct str text = in->bytes;
+    struct why why = {0};
+    int r;
+
+    if (in->bytes.len > RAW_EVENT_SIZE_MAX)
+        return VERDICT(ret, REJECTED_TOO_LARGE, "%zu bytes, at most %d", in->bytes.len,
+                       RAW_EVENT_SIZE_MAX);
+    if (!in->json) {
+        buf_reset(&n->rendered);
+        r = raw_event_render(in->bytes, &n->rendered, &texts, &why);
+        if (r < 0)
+            return scan_failed(r, &why, ret);
+        text = buf_str(&n->rendered);
+    }
+    r = json_scan(&n->json, text, &why);
+    if (r < 0)
+        return scan_failed(r, &why, ret);
+    if (!in->json && !raw_event_texts_whole(&texts, &n->json))
+        return VERDICT(ret, REJECTED_MALFORMED, "a JSON text in the Avro record is not one value");
+    if (n->json.tokens[0].type != JSON_OBJECT)
+        return VERDICT(ret, REJECTED_MALFORMED, "an event is a JSON object");
+    return 0;
+}
+
+/* One walk over the root's keys. Most are ours: compared by length and first letters, few by hash. */
+static void find_members(struct normalizer *n)
+{
+    const struct json *json = &n->json;
+
+    memset(n->at, 0, sizeof(n->at));
+    for (uint32_t key = 1; key < json->count; key = json->tokens[key + 1].next) {
+        struct str name = json_slice(json, key);
+
+        if (json->tokens[key].escaped) {
+            name = json_text(json, key, n->arena);
+            if (!name.at)
+                continue;
+        }
+        for (size_t m = 0; m < MEMBER_COUNT; m++) {
+            if (members[m].name.len == name.len &&
+                memcmp(members[m].name.at, name.at, name.len) == 0) {
+                n->at[m] = key + 1;
+                break;
+            }
+        }
+    }
+}
+
+/* An absent member, null and an empty text say the same: nothing. */
+static bool has(const struct normalizer *n, enum member m)
+{
+    const struct json_token *t = &n->json.tokens[n->at[m]];
+
+    return n->at[m] && t->type != JSON_NULL && !(t->type == JSON_STRING && t->len == 0);
+}
+
+static int check_types(struct normalizer *n, struct normalize_result *ret)
+{
+    static const enum member required[] = {EVENT_NAME, EVENT_TIME, SERVICE_NAME};
+
+    for (size_t m = 0; m < MEMBER_COUNT; m++)
+        if (members[m].type != JSON_NULL && has(n, (enum member)m) &&
+            n->json.tokens[n->at[m]].type != members[m].type)
+            return VERDICT(ret, REJECTED_INVALID_FIELD, "%s must be %s", members[m].name.at,
+                           members[m].type == JSON_STRING ? "a string" : "an object");
+    for (size_t i = 0; i < ARRAY_LEN(required); i++)
+        if (!has(n, required[i]))
+            return VERDICT(ret, REJECTED_MISSING_FIELD, "%s is missing",
+                           members[required[i]].name.at);
+    return 0;
+}
+
+static struct str text_at(struct normalizer *n, uint32_t token)
+{
+    struct str s;
+
+    if (token == 0 || n->json.tokens[token].type != JSON_STRING)
+        return STR("");
+    s = json_text(&n->json, token, n->arena);
+    return s.at ? s : STR("");
+}
+
+static struct str text_of(struct normalizer *n, enum member m)
+{
+    return text_at(n, n->at[m]);
+}
+
+static struct str text_in(struct normalizer *n, uint32_t object, struct str key)
+{
+    if (object == 0 || n->json.tokens[object].type != JSON_OBJECT)
+        return STR("");
+    return text_at(n, json_member(&n->json, object, key));
+}
+
+/* RoleName of an assumed role: userName and principalId say "name:session". */
+static struct str role_of(struct str type, struct str user)
+{
+    struct str rest = user, role;
+
+    if (!str_eq(type, STR("assumed-role")) || !str_split(&rest, ':', &role))
+        return STR("");
+    return role;
+}
+
+static void read_identity(struct normalizer *n)
+{
+    uint32_t identity = has(n, USER_IDENTITY) ? n->at[USER_IDENTITY] : 0;
+    struct event *e = &n->event;
+
+    e->user = text_in(n, identity, STR("userName"));
+    e->principal = text_in(n, identity, STR("principalId"));
+    e->access_key = text_in(n, identity, STR("accessKeyId"));
+    e->role = role_of(text_in(n, identity, STR("type")), e->user);
+    e->account = has(n, RECIPIENT) ? text_of(n, RECIPIENT) : text_in(n, identity, STR("accountId"));
+}
+
+/* An id for an event that came without one: the same for the same record, whoever reads it. */
+static struct str derive_id(struct normalizer *n, const struct event_origin *origin)
+{
+    struct str from =
+        arena_printf(n->arena, STR_FMT "/" STR_FMT "/%d/%lld", STR_ARG(origin->topic),
+                     STR_ARG(origin->generation), origin->partition, (long long)origin->offset);
+    uint64_t a = str_hash(from, 0x9AE16A3B2F90404FULL), b = str_hash(from, 0xC949D7C7509E6557ULL);
+
+    return arena_printf(n->arena, "%08X-%04X-8%03X-%04X-%04X%08X", (unsigned)(a >> 32),
+                        (unsigned)(a >> 16 & 0xFFFF), (unsigned)(a & 0xFFF),
+                        (unsigned)(0x8000 | (b >> 48 & 0x3FFF)), (unsigned)(b >> 32 & 0xFFFF),
+                        (unsigned)b);
+}
+
+/* ---- checking ---------------------------------------------------------------------------------- */
+
+static int check_owner(const struct event *e, struct normalize_result *ret)
+{
+    if (e->account.len == 0)
+        return VERDICT(ret, REJECTED_MISSING_FIELD,
+                       "no owner: neither recipientAccountId nor userIdentity.accountId");
+    if (e->account.len > EVENT_ACCOUNT_SIZE_MAX)
+        return VERDICT(ret, REJECTED_INVALID_FIELD, "an account id of %zu bytes, at most %d",
+                       e->account.len, EVENT_ACCOUNT_SIZE_MAX);
+    for (size_t i = 0; i < e->account.len; i++)
+        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+                    e->account.at[i]) ||
+            e->account.at[i] == '\0')
+            return VERDICT(ret, REJECTED_INVALID_FIELD,
+                           "an account id is made of letters, digits, - and _");
+    return 0;
+}
+
+static int check_id(const struct event *e, struct normalize_result *ret)
+{
+    if (e->id.len > EVENT_ID_SIZE_MAX)
+        return VERDICT(ret, REJECTED_INVALID_FIELD, "an eventId of %zu bytes, at most %d",
+                       e->id.len, EVENT_ID_SIZE_MAX);
+    return 0;
+}
+
+static int check_time(const struct normalizer *n, struct str text, struct normalize_result *ret)
+{
+    const struct event *e = &n->event;
+
+    if (e->time_ms - e->received_ms > n->settings.ahead_max_ms)
+        return VERDICT(ret, REJECTED_TIME_RANGE, "eventTime " STR_FMT " is ahead of its arrival",
+                       STR_ARG(text));
+    if (e->received_ms - e->time_ms > n->settings.behind_max_ms)
+        return VERDICT(ret, REJECTED_TIME_RANGE, "eventTime " STR_FMT " is too far back",
+                       STR_ARG(text));
+    return 0;
+}
+
+static int read_time(struct normalizer *n, struct str text, struct normalize_result *ret)
+{
+    int64_t seconds;
+
+    if (!time_parse_lenient(text, &seconds))
+        return VERDICT(ret, REJECTED_INVALID_FIELD,
+                       "eventTime must be UTC, as 2026-01-31T12:00:00Z, not \"%.*s\"",
+                       (int)MIN_OF(text.len, (size_t)40), text.at);
+    n->event.time_ms = seconds * 1000;
+    return check_time(n, text, ret);
+}
+
+static bool is_deployed(const struct normalize_settings *s, struct str region)
+{
+    for (size_t i = 0; i < s->deployed_count; i++)
+        if (str_eq(s->deployed[i], region))
+            return true;
+    return false;
+}
+
+/* docs/ARCHITECTURE.md, "Regions": known and deployed here: its own; else its partition's, if that is
+ * deployed here; else where it was published. */
+static int choose_region(struct normalizer *n, struct str acs, struct normalize_result *ret)
+{
+    const struct normalize_settings *s = &n->settings;
+    const struct catalog_region *known = catalog_region(s->catalog, acs);
+
+    n->event.region = s->region;
+    if (!known && !is_deployed(s, acs)) {
+        ret->unknown_region = 1;
+        return s->reject_unknown_region
+                   ? VERDICT(ret, REJECTED_UNKNOWN_REGION, "nobody knows the region \"%.*s\"",
+                             (int)MIN_OF(acs.len, (size_t)60), acs.at)
+                   : 0;
+    }
+    if (is_deployed(s, acs))
+        n->event.region = acs;
+    else if (is_deployed(s, known->topic_region))
+        n->event.region = known->topic_region;
+    return 0;
+}
+
+static int classify(struct normalizer *n, struct str acs, struct normalize_result *ret)
+{
+    struct event *e = &n->event;
+    const struct catalog_service *service = catalog_service(n->settings.catalog, e->service);
+    struct str rw = text_of(n, EVENT_RW), category = text_of(n, EVENT_CATEGORY);
+
+    if (!service)
+        ret->unknown_service = 1;
+    if (!service && n->settings.reject_unknown_service)
+        return VERDICT(ret, REJECTED_UNKNOWN_SERVICE, "nobody knows the service \"%.*s\"",
+                       (int)MIN_OF(e->service.len, (size_t)60), e->service.at);
+    if (str_eq(category, STR("Data")))
+        return VERDICT(ret, DROPPED_DATA_EVENT, "eventCategory is Data");
+    switch (service ? catalog_judge(service, e->name, acs) : CATALOG_RECORDED) {
+    case CATALOG_DATA_EVENT:
+        return VERDICT(ret, DROPPED_DATA_EVENT, "a data event of its service");
+    case CATALOG_UNSUPPORTED_REGION:
+        return VERDICT(ret, DROPPED_UNSUPPORTED_REGION, "the service is not recorded there");
+    case CATALOG_RECORDED:
+        break;
+    }
+    e->category = str_eq(category, STR("Insight")) ? EVENT_INSIGHT : EVENT_MANAGEMENT;
+    e->global = service ? catalog_global(service)
+                        : n->at[IS_GLOBAL] && n->json.tokens[n->at[IS_GLOBAL]].type == JSON_TRUE;
+    e->rw = str_eq_nocase(rw, STR("Read"))    ? EVENT_READ
+            : str_eq_nocase(rw, STR("Write")) ? EVENT_WRITE
+            : catalog_reads(service, e->name) ? EVENT_READ
+                                              : EVENT_WRITE;
+    return 0;
+}
+
+/* ---- resources --------------------------------------------------------------------------------- */
+
+static void resource_add(struct event *e, struct str type, struct str name)
+{
+    if (e->resource_count < EVENT_RESOURCES_MAX && (type.len || name.len))
+        e->resources[e->resource_count++] = (struct event_resource){type, name};
+}
+
+/* resourceType "A;B" and resourceName "a1,a2;b1": names of one type by commas, types by semicolons. */
+static void resources_from_texts(struct event *e, struct str types, struct str names)
+{
+    struct str type, list, name;
+
+    while (str_split(&types, ';', &type)) {
+        if (!str_split(&names, ';', &list) || list.len == 0) {
+            resource_add(e, type, STR(""));
+            continue;
+        }
+        while (str_split(&list, ',', &name))
+            resource_add(e, type, name);
+    }
+}
+
+/* referencedResources: {"ACS::ECS::Instance": ["i-…", …], …} */
+static void resources_from_object(struct normalizer *n, uint32_t object)
+{
+    const struct json *json = &n->json;
+
+    for (uint32_t key = object + 1; key < json->tokens[object].next;
+         key = json->tokens[key + 1].next) {
+        struct str type = json_text(json, key, n->arena);
+
+        if (json->tokens[key + 1].type == JSON_STRING)
+            resource_add(&n->event, type, text_at(n, key + 1));
+        if (json->tokens[key + 1].type != JSON_ARRAY)
+            continue;
+        for (uint32_t item = key + 2; item < json->tokens[key + 1].next;
+             item = json->tokens[item].next)
+            resource_add(&n->event, type, text_at(n, item));
+    }
+}
+
+static bool has_object(const struct normalizer *n, enum member m)
+{
+    return n->at[m] && n->json.tokens[n->at[m]].type == JSON_OBJECT;
+}
+
+static void read_resources(struct normalizer *n)
+{
+    n->event.resource_count = 0;
+    if (has_object(n, REFERENCED))
+        resources_from_object(n, n->at[REFERENCED]);
+    else
+        resources_from_texts(&n->event, text_of(n, RESOURCE_TYPE), text_of(n, RESOURCE_NAME));
+}
+
+/* ---- the document ------------------------------------------------------------------------------ */
+
+static void begin(struct buf *out, struct str name)
+{
+    if (out->len > 1)
+        buf_add_byte(out, ',');
+    buf_add_byte(out, '"');
+    buf_add_str(out, name);
+    buf_add_str(out, STR("\":"));
+}
+
+static void add_text(struct buf *out, enum member m, struct str text)
+{
+    begin(out, members[m].name);
+    buf_add_byte(out, '"');
+    json_escape(text, out);
+    buf_add_byte(out, '"');
+}
+
+/* requestParameterJson is JSON inside a string: the secrets in there are masked too. A text that is no
+ * JSON is kept as it is. */
+static void render_parameter_json(struct normalizer *n, uint32_t value, struct buf *out)
+{
+    struct str text = text_at(n, value);
+
+    if (n->json.tokens[value].type != JSON_STRING || json_scan(&n->inner, text, NULL) < 0 ||
+        !secrets_below(&n->inner, 0)) {
+        secrets_render(&n->json, value, out);
+        return;
+    }
+    buf_reset(&n->parameters);
+    secrets_render(&n->inner, 0, &n->parameters);
+    buf_add_byte(out, '"');
+    json_escape(buf_str(&n->parameters), out);
+    buf_add_byte(out, '"');
+}
+
+/* Members that render_missing() writes where they say nothing. */
+static bool gives_way(const struct normalizer *n, uint32_t value)
+{
+    static const enum member filled[] = {EVENT_ID,   EVENT_VERSION, EVENT_CATEGORY, EVENT_RW,
+                                         ACS_REGION, IS_GLOBAL,     RECIPIENT};
+
+    for (size_t i = 0; i < ARRAY_LEN(filled); i++)
+        if (value == n->at[filled[i]])
+            return !has(n, filled[i]);
+    return false;
+}
+
+/* What came in, in its order. */
+static void render_given(struct normalizer *n, struct buf *out)
+{
+    const struct json *json = &n->json;
+
+    for (uint32_t key = 1; key < json->count; key = json->tokens[key + 1].next) {
+        uint32_t value = key + 1;
+
+        if (n->event.category != EVENT_INNER && gives_way(n, value))
+            continue;
+        if (out->len > 1)
+            buf_add_byte(out, ',');
+        buf_add_str(out, json_raw(json, key));
+        buf_add_byte(out, ':');
+        if (value == n->at[PARAMETER_JSON])
+            render_parameter_json(n, value, out);
+        else
+            secrets_render(json, value, out);
+    }
+}
+
+static void add_joined(struct normalizer *n, struct buf *out)
+{
+    const struct event *e = &n->event;
+    struct str type = STR_NONE;
+
+    begin(out, members[RESOURCE_TYPE].name);
+    buf_add_byte(out, '"');
+    for (size_t i = 0; i < e->resource_count; i++) {
+        if (i && str_eq(type, e->resources[i].type))
+            continue;
+        type = e->resources[i].type;
+        if (i)
+            buf_add_byte(out, ';');
+        json_escape(type, out);
+    }
+    buf_add_byte(out, '"');
+    begin(out, members[RESOURCE_NAME].name);
+    buf_add_byte(out, '"');
+    for (size_t i = 0; i < e->resource_count; i++) {
+        if (i)
+            buf_add_byte(out, str_eq(e->resources[i - 1].type, e->resources[i].type) ? ',' : ';');
+        json_escape(e->resources[i].name, out);
+    }
+    buf_add_byte(out, '"');
+}
+
+static void render_missing(struct normalizer *n, struct buf *out)
+{
+    const struct event *e = &n->event;
+
+    if (!has(n, EVENT_ID))
+        add_text(out, EVENT_ID, e->id);
+    if (!has(n, EVENT_VERSION))
+        add_text(out, EVENT_VERSION, STR("1"));
+    if (!has(n, EVENT_CATEGORY))
+        add_text(out, EVENT_CATEGORY, STR("Management"));
+    if (!has(n, EVENT_RW))
+        add_text(out, EVENT_RW, e->rw == EVENT_READ ? STR("Read") : STR("Write"));
+    if (!has(n, ACS_REGION))
+        add_text(out, ACS_REGION, n->settings.region);
+    if (!has(n, IS_GLOBAL)) {
+        begin(out, members[IS_GLOBAL].name);
+        buf_add_str(out, e->global ? STR("true") : STR("false"));
+    }
+    if (!has(n, RECIPIENT))
+        add_text(out, RECIPIENT, e->account);
+    if (has_object(n, PARAMETERS) && !n->at[PARAMETER_JSON]) {
+        buf_reset(&n->parameters);
+        secrets_render(&n->json, n->at[PARAMETERS], &n->parameters);
+        add_text(out, PARAMETER_JSON, buf_str(&n->parameters));
+    }
+    if (e->resource_count && has_object(n, REFERENCED) && !n->at[RESOURCE_TYPE] &&
+        !n->at[RESOURCE_NAME])
+        add_joined(n, out);
+}
+
+/* ---- the provider's own events: flat, PascalCase, complete ---------------------------------------- */
+
+static bool is_inner(struct normalizer *n)
+{
+    return !n->at[EVENT_NAME] && !n->at[SERVICE_NAME] &&
+           (json_member(&n->json, 0, STR("EventProduct")) ||
+            json_member(&n->json, 0, STR("ResourceOwnerID")));
+}
+
+static int read_inner(struct normalizer *n, const struct normalize_input *in,
+                      struct normalize_result *ret)
+{
+    struct event *e = &n->event;
+    struct str acs = text_in(n, 0, STR("ResourceRegionID"));
+    int r;
+
+    e->category = EVENT_INNER;
+    e->rw = EVENT_WRITE;
+    e->id = text_in(n, 0, STR("EventID"));
+    e->account = text_in(n, 0, STR("ResourceOwnerID"));
+    e->service = text_in(n, 0, STR("EventProduct"));
+    e->name = text_in(n, 0, STR("EventName"));
+    e->type = text_in(n, 0, STR("EventType"));
+    ret->id_given = e->id.len > 0;
+    if (!ret->id_given)
+        e->id = derive_id(n, &in->origin);
+    if (e->service.len == 0 || e->name.len == 0)
+        return VERDICT(ret, REJECTED_MISSING_FIELD, "%s is missing",
+                       e->service.len ? "EventName" : "EventProduct");
+    if (e->account.len == 0)
+        return VERDICT(ret, REJECTED_MISSING_FIELD, "ResourceOwnerID is missing");
+    if ((r = check_owner(e, ret)) != 0 || (r = check_id(e, ret)) != 0 ||
+        (r = read_time(n, text_in(n, 0, STR("EventTime")), ret)) != 0)
+        return r;
+    resource_add(e, text_in(n, 0, STR("ResourceType")), text_in(n, 0, STR("ResourceID")));
+    return acs.len ? choose_region(n, acs, ret) : 0;
+}
+
+static int read_management(struct normalizer *n, const struct normalize_input *in,
+                           struct normalize_result *ret)
+{
+    struct event *e = &n->event;
+    struct str acs;
+    int r;
+
+    if ((r = check_types(n, ret)) != 0)
+        return r;
+    e->service = text_of(n, SERVICE_NAME);
+    e->name = text_of(n, EVENT_NAME);
+    e->type = text_of(n, EVENT_TYPE);
+    e->source_ip = text_of(n, SOURCE_IP);
+    e->id = text_of(n, EVENT_ID);
+    ret->id_given = e->id.len > 0;
+    if (!ret->id_given)
+        e->id = derive_id(n, &in->origin);
+    read_identity(n);
+    acs = has(n, ACS_REGION) ? text_of(n, ACS_REGION) : n->settings.region;
+    if ((r = check_owner(e, ret)) != 0 || (r = check_id(e, ret)) != 0 ||
+        (r = read_time(n, text_of(n, EVENT_TIME), ret)) != 0 || (r = classify(n, acs, ret)) != 0 ||
+        (r = choose_region(n, acs, ret)) != 0)
+        return r;
+    e->sensitive = has_object(n, ATTRIBUTES) &&
+                   str_eq(text_in(n, n->at[ATTRIBUTES], STR("SensitiveAction")), STR("true"));
+    read_resources(n);
+    return 0;
+}
+
+static int render(struct normalizer *n, struct normalize_result *ret)
+{
+    struct buf *out = &n->document;
+    int r;
+
+    buf_reset(out);
+    buf_add_byte(out, '{');
+    render_given(n, out);
+    if (n->event.category != EVENT_INNER)
+        render_missing(n, out);
+    else if (!ret->id_given) {
+        begin(out, STR("EventID"));
+        buf_addf(out, "\"" STR_FMT "\"", STR_ARG(n->event.id));
+    }
+    buf_add_byte(out, '}');
+    n->event.document = buf_str(out);
+    buf_reset(&n->encoded);
+    r = buf_error(out) ? buf_error(out) : event_encode(&n->event, &n->encoded);
+    if (r == -ERR_LIMIT)
+        return VERDICT(ret, REJECTED_TOO_LARGE, "the finished event has over %d bytes",
+                       EVENT_ENCODED_SIZE_MAX);
+    return r;
+}
+
+int normalize(struct normalizer *n, const struct normalize_input *in, struct normalize_result *ret)
+{
+    int r;
+
+    *ret = (struct normalize_result){.outcome = NORMALIZED};
+    arena_reset(n->arena);
+    n->event = (struct event){.region = n->settings.region,
+                              .purpose = EVENT_FOR_DELIVERY | EVENT_FOR_HISTORY,
+                              .received_ms = in->received_ms,
+                              .origin = in->origin};
+    r = read_input(n, in, ret);
+    if (r == 0) {
+        find_members(n);
+        r = is_inner(n) ? read_inner(n, in, ret) : read_management(n, in, ret);
+    }
+    if (r == 0)
+        r = render(n, ret);
+    if (r < 0)
+        return r;
+    ret->id = n->event.id;
+    ret->account = n->event.account;
+    ret->global = n->event.global;
+    ret->region = n->event.region;
+    ret->event = buf_str(&n->encoded);
+    return 0;
+}

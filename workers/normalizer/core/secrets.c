@@ -1,0 +1,100 @@
+/* secrets.c - masking by the names of members. */
+#include "secrets.h"
+
+#define NAME_SIZE_MAX 64 /* longer names are compared by their end, as all are */
+
+/* Ends of names, lower case, without - and _. "token" alone is no secret: NextToken, ClientToken. */
+static const struct str endings[] = {
+    STR("secret"),       STR("password"),   STR("passwd"),        STR("passphrase"),
+    STR("privatekey"),   STR("secretkey"),  STR("securitytoken"), STR("sessiontoken"),
+    STR("accesstoken"),  STR("authtoken"),  STR("refreshtoken"),  STR("secretaccesskey"),
+    STR("secretstring"), STR("secretdata"), STR("secretvalue"),   STR("pwd"),
+};
+
+bool secret_name(struct str name)
+{
+    char folded[NAME_SIZE_MAX];
+    size_t len = 0;
+
+    /* From the end backwards, up to the last dot: most names are told apart by their last letter. */
+    for (size_t i = name.len; i > 0 && name.at[i - 1] != '.' && len < sizeof(folded); i--) {
+        char c = name.at[i - 1];
+
+        if (c == '-' || c == '_')
+            continue;
+        folded[sizeof(folded) - ++len] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+        if (len == 1 && !strchr("tdeynag", folded[sizeof(folded) - 1]))
+            return false;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(endings); i++)
+        if (str_ends(str_of(folded + sizeof(folded) - len, len), endings[i]))
+            return true;
+    return false;
+}
+
+static bool tells_nothing(const struct json *json, uint32_t value)
+{
+    const struct json_token *t = &json->tokens[value];
+
+    return t->type == JSON_NULL || t->type == JSON_TRUE || t->type == JSON_FALSE ||
+           (t->type == JSON_STRING && t->len == 0);
+}
+
+static bool key_is_secret(const struct json *json, uint32_t key)
+{
+    AUTO_BUF struct buf plain;
+
+    if (!json->tokens[key].escaped)
+        return secret_name(json_slice(json, key));
+    buf_init(&plain, JSON_TEXT_MAX);
+    json_unescape(json_slice(json, key), &plain);
+    return buf_error(&plain) || secret_name(buf_str(&plain));
+}
+
+bool secrets_below(const struct json *json, uint32_t value)
+{
+    uint32_t end = json->tokens[value].next;
+    bool found = false;
+
+    if (json->tokens[value].type == JSON_OBJECT)
+        for (uint32_t key = value + 1; key < end && !found; key = json->tokens[key + 1].next)
+            found = (key_is_secret(json, key) && !tells_nothing(json, key + 1)) ||
+                    secrets_below(json, key + 1);
+    else if (json->tokens[value].type == JSON_ARRAY)
+        for (uint32_t item = value + 1; item < end && !found; item = json->tokens[item].next)
+            found = secrets_below(json, item);
+    return found;
+}
+
+void secrets_render(const struct json *json, uint32_t value, struct buf *out)
+{
+    uint32_t end = json->tokens[value].next;
+
+    switch (json->tokens[value].type) {
+    case JSON_OBJECT:
+        buf_add_byte(out, '{');
+        for (uint32_t key = value + 1; key < end; key = json->tokens[key + 1].next) {
+            if (key > value + 1)
+                buf_add_byte(out, ',');
+            buf_add_str(out, json_raw(json, key));
+            buf_add_byte(out, ':');
+            if (key_is_secret(json, key) && !tells_nothing(json, key + 1))
+                buf_add_str(out, STR("\"" SECRET_MASK "\""));
+            else
+                secrets_render(json, key + 1, out);
+        }
+        buf_add_byte(out, '}');
+        break;
+    case JSON_ARRAY:
+        buf_add_byte(out, '[');
+        for (uint32_t item = value + 1; item < end; item = json->tokens[item].next) {
+            if (item > value + 1)
+                buf_add_byte(out, ',');
+            secrets_render(json, item, out);
+        }
+        buf_add_byte(out, ']');
+        break;
+    default:
+        buf_add_str(out, json_raw(json, value));
+    }
+}

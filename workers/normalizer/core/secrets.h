@@ -1,0 +1,24 @@
+/* secrets.h - which members hold secrets, and a value rendered without them.
+ *
+ * Layer: core.
+ */
+#ifndef NORMALIZER_CORE_SECRETS_H
+#define NORMALIZER_CORE_SECRETS_H
+
+#include "base/base.h"
+#include "json/json.h"
+
+#define SECRET_MASK "***"
+
+/* Whether a member's name says that its value is a secret. Letters' case, - and _ do not matter, and of a
+ * dotted name (Tag.1.Password) the last part counts. */
+bool secret_name(struct str name);
+
+/* Appends a value's text, compact, with the values of secret members replaced by SECRET_MASK (null, true,
+ * false and empty strings tell nothing and stay). */
+void secrets_render(const struct json *json, uint32_t value, struct buf *out);
+
+/* Whether there is any below `value`. */
+bool secrets_below(const struct json *json, uint32_t value);
+
+#endif
