@@ -1,0 +1,69 @@
+/* heartbeat.c - one pipeline a second. */
+#include "state/heartbeat.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "state/keys.h"
+
+static struct str number(char text[24], int64_t n)
+{
+    int len = snprintf(text, 24, "%lld", (long long)n);
+
+    return str_of(text, (size_t)len);
+}
+
+static void add_hash(struct heartbeat *h, int64_t now_ms, const struct heartbeat_view *view)
+{
+    struct state_key key = state_key_worker(h->worker, h->region, h->instance);
+    struct state_key all = state_key_workers();
+    int64_t passed_ms = MAX_OF(now_ms - h->last_ms, (int64_t)1);
+    int64_t rate = h->last_ms ? (int64_t)(view->records - h->last_records) * 1000 / passed_ms : 0;
+    char started[TIME_TEXT_SIZE], seen[TIME_TEXT_SIZE], pid[24], lag[24], parts[24], rates[24],
+        ttl[24];
+
+    time_format(h->started_ms / 1000, started);
+    time_format(now_ms / 1000, seen);
+    STATE_ADD(h->state, STR("HSET"), state_key_str(&key), STR("version"), STR(TRAILBUS_VERSION),
+              STR("pid"), number(pid, getpid()), STR("started"), str_from(started), STR("seen"),
+              str_from(seen), STR("state"), str_from(view->state), STR("lag"),
+              number(lag, view->lag), STR("partitions"), number(parts, (int64_t)view->partitions),
+              STR("rate"), number(rates, rate));
+    STATE_ADD(h->state, STR("EXPIRE"), state_key_str(&key), number(ttl, HEARTBEAT_TTL_S));
+    STATE_ADD(h->state, STR("SADD"), state_key_str(&all), state_key_str(&key));
+}
+
+static void write_out(struct heartbeat *h, int64_t now_ms, const struct heartbeat_view *view)
+{
+    struct state_key counters = state_key_counters(h->worker, h->region);
+    char text[24];
+
+    CHECK(view->counter_count <= HEARTBEAT_COUNTERS_MAX);
+    add_hash(h, now_ms, view);
+    for (size_t i = 0; i < view->counter_count; i++)
+        if (view->counters[i].total != h->sent[i])
+            STATE_ADD(h->state, STR("HINCRBY"), state_key_str(&counters),
+                      str_from(view->counters[i].name),
+                      number(text, (int64_t)(view->counters[i].total - h->sent[i])));
+    if (state_flush(h->state, NULL) < 0)
+        return; /* the differences come with a later one */
+    for (size_t i = 0; i < view->counter_count; i++)
+        h->sent[i] = view->counters[i].total;
+    h->last_ms = now_ms;
+    h->last_records = view->records;
+}
+
+void heartbeat_beat(struct heartbeat *h, int64_t now_ms, const struct heartbeat_view *view)
+{
+    if (now_ms < h->next_ms)
+        return;
+    if (!h->started_ms)
+        h->started_ms = now_ms;
+    h->next_ms = now_ms + HEARTBEAT_INTERVAL_MS;
+    write_out(h, now_ms, view);
+}
+
+void heartbeat_end(struct heartbeat *h, int64_t now_ms, const struct heartbeat_view *view)
+{
+    write_out(h, now_ms, view);
+}
