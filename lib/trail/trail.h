@@ -27,13 +27,16 @@
 #define TRAIL_CHAIN_SIZE       17   /* 16 hex digits and NUL */
 #define TRAIL_ID_SIZE          37   /* UUID text and NUL */
 
-/* Offsets of one change in one topic; -1: the partition did not exist at the change, so the version
- * holds there from offset 0 (rule 2). */
+/* Where a change record lies in a partition, when it is no offset. */
+#define TRAIL_OFFSET_UNSEEN (-2) /* not known (yet): the version is not in effect there */
+
+/* Offsets of one change in one topic. A partition at or behind partition_count did not exist at the
+ * change: the version holds there from offset 0 (rule 2). */
 struct trail_offsets {
     struct str topic;      /* events.<region> or global */
     struct str generation; /* of the topic */
     size_t partition_count;
-    int64_t *offsets; /* of the change record in each partition */
+    int64_t *offsets; /* of the change record in each partition, or TRAIL_OFFSET_UNSEEN */
 };
 
 enum trail_rw {
@@ -92,10 +95,18 @@ trail_version_destination(const struct trail_version *v)
 bool trail_wants(const struct trail_version *settings, const struct event *event,
                  struct str region);
 
-/* The offset of the change in (topic, partition). False when the version holds there from offset 0
- * because the partition was added later, or when the topic is not concerned. */
-bool trail_version_offset(const struct trail_version *v, struct str topic, int32_t partition,
-                          int64_t *ret_offset);
+/* Whether a TrailRegion ("All", or ids separated by commas) covers a region. */
+bool trail_region_covered(struct str regions, struct str region);
+
+/* First offset of (topic, partition) at which the version is in effect: behind its change record, 0 in a
+ * partition added later. False when it is not in effect there: topic not concerned, or not seen. */
+bool trail_version_from(const struct trail_version *v, struct str topic, int32_t partition,
+                        int64_t *ret_first);
+/* The same for a destination: the origin of its chain there (rule "chain"). */
+bool trail_destination_from(const struct trail_destination *d, struct str topic, int32_t partition,
+                            int64_t *ret_first);
+/* The generation of `topic` that the destination's chain there belongs to; empty when not concerned. */
+struct str trail_destination_generation(const struct trail_destination *d, struct str topic);
 
 /* chain = the first 16 hex digits of SHA-256("<trail id>/<destination number>/<topic generation>"):
  * one life of one destination of one trail on one topic. */
@@ -110,11 +121,16 @@ struct trail_book *trail_book_new(void); /* NULL without memory */
 void trail_book_free(struct trail_book *book);
 AUTO_DEFINE(struct trail_book, trail_book_free)
 
-/* Takes ownership of `version`. A version that is known already is checked and dropped (rule 3:
- * exactly the known one, or known + 1): 1 when it was new, 0 when known, -ERR_CONFLICT when it
- * contradicts, -ERR_NOMEM. */
+/* Takes ownership of `version`, an entry of `control`. 1 when it was new, 0 when it was known (offsets that
+ * were unseen are filled in), -ERR_CONFLICT when it contradicts what is known, -ERR_NOMEM. */
 MUST_CHECK int trail_book_add(struct trail_book *book, struct trail_version *version,
                               struct why *reterr_why);
+
+/* Takes ownership of `version`, met as a change record at (topic, partition, offset). 1 when it was new
+ * there, 0 when exactly that was known, -ERR_CONFLICT when it contradicts (rule 3's assertion). */
+MUST_CHECK int trail_book_change(struct trail_book *book, struct trail_version *version,
+                                 struct str topic, struct str generation, int32_t partition,
+                                 int32_t partition_count, int64_t offset, struct why *reterr_why);
 
 struct trail;
 /* Trails of an account, in order of birth; NULL after the last. Start with NULL. Costs nothing for
@@ -125,6 +141,9 @@ const struct trail *trail_book_find(const struct trail_book *book, struct str id
 const struct trail *trail_book_all(const struct trail_book *book, const struct trail *after);
 struct str trail_id(const struct trail *trail);
 const struct trail_version *trail_latest(const struct trail *trail); /* never NULL */
+/* All its known versions, oldest first. */
+size_t trail_version_count(const struct trail *trail);
+const struct trail_version *trail_version_at(const struct trail *trail, size_t i);
 /* The settings in effect at `offset` of (topic, partition); NULL before birth (rule 3). */
 const struct trail_version *trail_at(const struct trail *trail, struct str topic, int32_t partition,
                                      int64_t offset);

@@ -1,0 +1,312 @@
+/* book.c - all known versions of all trails, found by account and by id. */
+#include "trail/trail.h"
+
+#define SLOTS 4096 /* of each index; chains behind */
+
+struct trail {
+    struct trail_version **versions; /* by version number */
+    size_t count, cap;
+    struct trail *next_of_account_slot, *next_of_id_slot; /* in order of arrival */
+    struct trail *next;
+};
+
+struct trail_book {
+    struct trail *by_account[SLOTS], *by_id[SLOTS];
+    struct trail *first, *last;
+};
+
+struct trail_book *trail_book_new(void)
+{
+    return calloc(1, sizeof(struct trail_book));
+}
+
+void trail_book_free(struct trail_book *book)
+{
+    if (!book)
+        return;
+    for (struct trail *trail = book->first, *next; trail; trail = next) {
+        next = trail->next;
+        for (size_t i = 0; i < trail->count; i++)
+            trail_version_free(trail->versions[i]);
+        free(trail->versions);
+        free(trail);
+    }
+    free(book);
+}
+
+static size_t slot_of(struct str s)
+{
+    return str_hash(s, 7) % SLOTS;
+}
+
+struct str trail_id(const struct trail *trail)
+{
+    return trail->versions[0]->id;
+}
+
+const struct trail_version *trail_latest(const struct trail *trail)
+{
+    return trail->versions[trail->count - 1];
+}
+
+size_t trail_version_count(const struct trail *trail)
+{
+    return trail->count;
+}
+
+const struct trail_version *trail_version_at(const struct trail *trail, size_t i)
+{
+    CHECK(i < trail->count);
+    return trail->versions[i];
+}
+
+const struct trail *trail_book_find(const struct trail_book *book, struct str id)
+{
+    const struct trail *trail = book->by_id[slot_of(id)];
+
+    while (trail && !str_eq(trail_id(trail), id))
+        trail = trail->next_of_id_slot;
+    return trail;
+}
+
+const struct trail *trail_book_next(const struct trail_book *book, struct str account,
+                                    const struct trail *after)
+{
+    const struct trail *trail =
+        after ? after->next_of_account_slot : book->by_account[slot_of(account)];
+
+    while (trail && !str_eq(trail->versions[0]->account, account))
+        trail = trail->next_of_account_slot;
+    return trail;
+}
+
+const struct trail *trail_book_all(const struct trail_book *book, const struct trail *after)
+{
+    return after ? after->next : book->first;
+}
+
+static struct trail *trail_make(struct trail_book *book, const struct trail_version *v)
+{
+    struct trail *trail = calloc(1, sizeof(*trail)), **at;
+
+    if (!trail)
+        return NULL;
+    for (at = &book->by_account[slot_of(v->account)]; *at; at = &(*at)->next_of_account_slot)
+        ;
+    *at = trail;
+    for (at = &book->by_id[slot_of(v->id)]; *at; at = &(*at)->next_of_id_slot)
+        ;
+    *at = trail;
+    if (book->last)
+        book->last->next = trail;
+    else
+        book->first = trail;
+    book->last = trail;
+    return trail;
+}
+
+static int trail_reserve(struct trail *trail)
+{
+    size_t cap = trail->cap ? trail->cap * 2 : 4;
+    struct trail_version **versions;
+
+    if (trail->count < trail->cap)
+        return 0;
+    versions = realloc(trail->versions, cap * sizeof(struct trail_version *));
+    if (!versions)
+        return -ERR_NOMEM;
+    trail->versions = versions;
+    trail->cap = cap;
+    return 0;
+}
+
+static struct trail_version *known_version(const struct trail *trail, int64_t version)
+{
+    for (size_t i = trail->count; i > 0; i--)
+        if (trail->versions[i - 1]->version == version)
+            return trail->versions[i - 1];
+    return NULL;
+}
+
+static int insert(struct trail_book *book, struct trail_version *v)
+{
+    struct trail *trail = (struct trail *)(uintptr_t)trail_book_find(book, v->id);
+    struct trail_version **versions;
+    size_t at;
+
+    if (!trail) {
+        /* The list of versions first: a trail without one must never be seen. */
+        versions = calloc(4, sizeof(struct trail_version *));
+        if (!versions)
+            return -ERR_NOMEM;
+        versions[0] = v;
+        trail = trail_make(book, v);
+        if (!trail) {
+            free(versions);
+            return -ERR_NOMEM;
+        }
+        trail->versions = versions;
+        trail->cap = 4;
+        trail->count = 1;
+        return 1;
+    }
+    if (trail_reserve(trail) < 0)
+        return -ERR_NOMEM;
+    for (at = trail->count; at > 0 && trail->versions[at - 1]->version > v->version; at--)
+        trail->versions[at] = trail->versions[at - 1];
+    trail->versions[at] = v;
+    trail->count++;
+    return 1;
+}
+
+static int contradiction(const struct trail_version *v, struct str topic, int32_t partition,
+                         int64_t got, int64_t known, struct why *why)
+{
+    return why_set(why, -ERR_CONFLICT,
+                   "trail " STR_FMT " version %lld: its change record lies at %lld of " STR_FMT
+                   "/%d, but was known at %lld",
+                   STR_ARG(v->id), (long long)v->version, (long long)got, STR_ARG(topic), partition,
+                   (long long)known);
+}
+
+static struct trail_offsets *offsets_of(struct trail_offsets *topics, size_t count,
+                                        struct str topic)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(topics[i].topic, topic))
+            return &topics[i];
+    return NULL;
+}
+
+/* Adds a topic of unseen partitions to a version's offsets; strings go into the version's own memory. */
+static struct trail_offsets *offsets_make(struct trail_version *v, struct trail_offsets **list,
+                                          size_t *count, struct str topic, struct str generation,
+                                          size_t partition_count)
+{
+    struct trail_offsets *grown, *one;
+
+    if (*count == TRAIL_TOPICS_MAX || partition_count > TRAIL_PARTITIONS_MAX)
+        return NULL;
+    grown = arena_get(v->block, (*count + 1) * sizeof(*grown));
+    if (!grown)
+        return NULL;
+    if (*count)
+        memcpy(grown, *list, *count * sizeof(*grown));
+    one = &grown[*count];
+    *one = (struct trail_offsets){arena_copy(v->block, topic), arena_copy(v->block, generation),
+                                  partition_count,
+                                  arena_get(v->block, (partition_count + 1) * sizeof(int64_t))};
+    if (!one->topic.at || !one->generation.at || !one->offsets)
+        return NULL;
+    for (size_t i = 0; i < partition_count; i++)
+        one->offsets[i] = TRAIL_OFFSET_UNSEEN;
+    *list = grown;
+    ++*count;
+    return one;
+}
+
+/* Notes that the version's change record lies there, also as the origin of a destination it began. */
+static int see(struct trail_version *v, struct str topic, struct str generation, int32_t partition,
+               size_t partition_count, int64_t offset, struct why *why)
+{
+    struct trail_offsets *o = offsets_of(v->offsets, v->offset_count, topic);
+    struct trail_destination *d =
+        v->destination_count ? &v->destinations[v->destination_count - 1] : NULL;
+
+    if (!o)
+        o = offsets_make(v, &v->offsets, &v->offset_count, topic, generation, partition_count);
+    if (!o)
+        return -ERR_NOMEM;
+    if ((size_t)partition >= o->partition_count)
+        return why_set(why, -ERR_CONFLICT, "a change record in partition %d of %zu", partition,
+                       o->partition_count);
+    if (o->offsets[partition] == offset)
+        return 0;
+    if (o->offsets[partition] != TRAIL_OFFSET_UNSEEN)
+        return contradiction(v, topic, partition, offset, o->offsets[partition], why);
+    o->offsets[partition] = offset;
+    if (!d || d->version != v->version)
+        return 1;
+    o = offsets_of(d->origins, d->origin_count, topic);
+    if (!o)
+        o = offsets_make(v, &d->origins, &d->origin_count, topic, generation, partition_count);
+    if (!o)
+        return -ERR_NOMEM;
+    o->offsets[partition] = offset;
+    return 1;
+}
+
+int trail_book_add(struct trail_book *book, struct trail_version *version, struct why *reterr_why)
+{
+    AUTO(trail_version_free) struct trail_version *v = version;
+    const struct trail *trail = trail_book_find(book, v->id);
+    struct trail_version *known = trail ? known_version(trail, v->version) : NULL;
+    int r;
+
+    if (trail && !str_eq(trail_latest(trail)->account, v->account))
+        return why_set(reterr_why, -ERR_CONFLICT, "trail " STR_FMT " belongs to another account",
+                       STR_ARG(v->id));
+    if (!known) {
+        r = insert(book, v);
+        if (r > 0)
+            v = NULL;
+        return r;
+    }
+    for (size_t i = 0; i < v->offset_count; i++) {
+        const struct trail_offsets *o = &v->offsets[i];
+
+        for (size_t p = 0; p < o->partition_count; p++) {
+            if (o->offsets[p] == TRAIL_OFFSET_UNSEEN)
+                continue;
+            r = see(known, o->topic, o->generation, (int32_t)p, o->partition_count, o->offsets[p],
+                    reterr_why);
+            if (r < 0)
+                return r;
+        }
+    }
+    return 0;
+}
+
+int trail_book_change(struct trail_book *book, struct trail_version *version, struct str topic,
+                      struct str generation, int32_t partition, int32_t partition_count,
+                      int64_t offset, struct why *reterr_why)
+{
+    const struct trail *trail;
+    struct str id = version->id;
+    int64_t number = version->version, newest = 0;
+    char id_text[TRAIL_ID_SIZE];
+    int r;
+
+    memcpy(id_text, id.at, id.len);
+    id = str_of(id_text, id.len);
+    r = trail_book_add(book, version, reterr_why);
+    if (r < 0)
+        return r;
+    trail = trail_book_find(book, id);
+    for (size_t i = 0; i < trail->count; i++) {
+        const struct trail_version *v = trail->versions[i];
+        int64_t from;
+
+        if (v->version > number && trail_version_from(v, topic, partition, &from) && from <= offset)
+            newest = v->version;
+    }
+    if (newest)
+        return why_set(reterr_why, -ERR_CONFLICT,
+                       "trail " STR_FMT
+                       ": the change record of version %lld lies behind version %lld",
+                       STR_ARG(id), (long long)number, (long long)newest);
+    return see(known_version(trail, number), topic, generation, partition, (size_t)partition_count,
+               offset, reterr_why);
+}
+
+const struct trail_version *trail_at(const struct trail *trail, struct str topic, int32_t partition,
+                                     int64_t offset)
+{
+    for (size_t i = trail->count; i > 0; i--) {
+        int64_t first;
+
+        if (trail_version_from(trail->versions[i - 1], topic, partition, &first) && first <= offset)
+            return trail->versions[i - 1];
+    }
+    return NULL;
+}
