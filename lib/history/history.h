@@ -28,7 +28,6 @@
 #define HISTORY_READER_FILES_MAX 512 /* kept open by one reader (three descriptors each) */
 #define HISTORY_ATTRIBUTES_MAX   2
 #define HISTORY_LIMIT_MAX        1000
-#define HISTORY_VALUE_SIZE_MAX   4096
 #define HISTORY_BATCH_EVENTS_MAX 10000      /* between two commits */
 #define HISTORY_BATCH_BYTES_MAX  (32 << 20) /* of documents, between two commits */
 #define HISTORY_GENERATION_SIZE  64         /* of a topic, with NUL */
@@ -58,11 +57,10 @@ MUST_CHECK int history_writer_begin(struct history_writer *writer, struct str ge
                                     int64_t next, struct why *reterr_why);
 
 /* Takes the event at input offset `offset`; offsets grow. Copies all it needs. 1: stored with the next
- * commit; 0: not stored, since it is there already or older than `oldest_day` of the last
- * history_writer_expire(). After an error of add or commit nothing since the last commit counts:
- * read again from history_writer_position().
- * -ERR_LIMIT when the batch is full: commit first, nothing is lost then.
- * -ERR_INVALID when its time is not within the years 1970 to 9999. Others as open. */
+ * commit; 0: not stored, since it is there already or its day is expired.
+ * -ERR_LIMIT when the batch is full: commit and add it again. -ERR_INVALID when its time is not within
+ * the years 1970 to 9999. After any other error of add or commit, classed as those of open, what was added
+ * since the last commit is forgotten: read again from history_writer_position(). */
 MUST_CHECK int history_writer_add(struct history_writer *writer, const struct event *event,
                                   int64_t offset, struct why *reterr_why);
 /* All that was added is durable and found by queries; `next` is the position from now on. */

@@ -1,0 +1,123 @@
+/* position_file.c - position.<partition>.db beside partition.<partition>.lock. */
+#include "history/position_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "history/day_file.h"
+#include "history/sqlite_door.h"
+
+static const struct sqlite_kind position_kind = {
+    .application_id = 0x54424850, /* "TBHP" */
+    .version = 1,
+    .schema = "CREATE TABLE position(generation TEXT NOT NULL, next INTEGER NOT NULL);"
+              "INSERT INTO position VALUES('', -1)",
+};
+
+struct position_file {
+    int lock_fd;
+    sqlite3 *db;
+    sqlite3_stmt *set;
+    struct history_position now;
+};
+
+/* flock() belongs to the open file: gone with the process, however that ends. */
+static int take_lock(const char *folder, int32_t partition, int *ret_fd, struct why *reterr_why)
+{
+    char path[PATH_SIZE_MAX];
+    snprintf(path, sizeof path, "%s/partition.%d.lock", folder, partition);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return why_set(reterr_why, -ERR_CONFIG, "cannot open '%s': %s", path, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        *ret_fd = fd;
+        return 0;
+    }
+    int error = errno;
+    close(fd);
+    if (error == EWOULDBLOCK)
+        return why_set(reterr_why, -ERR_UNAVAILABLE,
+                       "another process still writes partition %d of '%s'", partition, folder);
+    return why_set(reterr_why, -ERR_IO, "cannot lock '%s': %s", path, strerror(error));
+}
+
+static int read_position(struct position_file *f, struct why *reterr_why)
+{
+    __attribute__((cleanup(auto_sqlite_finalize))) sqlite3_stmt *statement = NULL;
+    int r = sqlite_prepare(f->db, "SELECT generation, next FROM position", &statement, reterr_why);
+    if (r < 0)
+        return r;
+    r = sqlite_step(statement, reterr_why);
+    if (r < 0)
+        return r;
+    struct str generation = r ? sqlite_column_str(statement, 0) : STR_NONE;
+    if (r == 0 || generation.len >= sizeof f->now.generation)
+        return why_set(reterr_why, -ERR_IO, "'%s' is damaged: no position",
+                       sqlite3_db_filename(f->db, "main"));
+    if (generation.len > 0)
+        memcpy(f->now.generation, generation.at, generation.len);
+    f->now.next = sqlite3_column_int64(statement, 1);
+    return 0;
+}
+
+int position_file_open(const char *folder, int32_t partition, struct position_file **ret,
+                       struct why *reterr_why)
+{
+    AUTO(position_file_close) struct position_file *f = calloc(1, sizeof *f);
+    char path[PATH_SIZE_MAX];
+
+    if (!f)
+        return -ERR_NOMEM;
+    f->lock_fd = -1;
+    int r = take_lock(folder, partition, &f->lock_fd, reterr_why);
+    if (r < 0)
+        return r;
+    snprintf(path, sizeof path, "%s/position.%d.db", folder, partition);
+    r = sqlite_open_writer(path, &position_kind, &f->db, reterr_why);
+    if (r == 0)
+        r = read_position(f, reterr_why);
+    if (r == 0)
+        r = sqlite_prepare(f->db, "UPDATE position SET generation=?1, next=?2", &f->set,
+                           reterr_why);
+    if (r < 0)
+        return r;
+    *ret = f;
+    f = NULL;
+    return 0;
+}
+
+void position_file_close(struct position_file *f)
+{
+    if (!f)
+        return;
+    sqlite3_finalize(f->set);
+    sqlite_close(f->db);
+    if (f->lock_fd >= 0)
+        close(f->lock_fd);
+    free(f);
+}
+
+const struct history_position *position_file_get(const struct position_file *f)
+{
+    return &f->now;
+}
+
+int position_file_set(struct position_file *f, struct str generation, int64_t next,
+                      struct why *reterr_why)
+{
+    CHECK(generation.len < sizeof f->now.generation && next >= 0);
+    sqlite_bind_str(f->set, 1, generation);
+    sqlite3_bind_int64(f->set, 2, next);
+    int r = sqlite_step_done(f->set, reterr_why);
+    if (r < 0)
+        return r;
+    if (generation.at != f->now.generation) {
+        memset(f->now.generation, 0, sizeof f->now.generation);
+        memcpy(f->now.generation, generation.at, generation.len);
+    }
+    f->now.next = next;
+    return 0;
+}
