@@ -80,7 +80,8 @@ bool log_level_parse(struct str name, enum log_level *ret)
     return false;
 }
 
-static void log_line(enum log_level level, int r, const char *format, va_list args)
+static PRINTF_LIKE(3, 0) void log_line(enum log_level level, int r, const char *format,
+                                       va_list args)
 {
     char text[LOG_LINE_SIZE_MAX];
     AUTO_BUF struct buf line;
