@@ -47,7 +47,7 @@ static int configure(rd_kafka_conf_t *conf, const char *transactional_id, int ti
         {"linger.ms", "5"},
         {"batch.size", "1000000"},
         {"batch.num.messages", "10000"},
-        {"message.max.bytes", "1048576"},
+        {"message.max.bytes", "2097152"}, /* of one record; batches stay below batch.size */
         {"queue.buffering.max.kbytes", kilobytes},
         {"queue.buffering.max.messages", records},
     };

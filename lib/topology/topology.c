@@ -3,7 +3,9 @@
 
 #include <stdio.h>
 
-#define RECORD_BYTES_MAX (1024 * 1024)
+#define RECORD_BYTES_MAX   (1024 * 1024)
+/* A rejected record is the whole raw one, and headers. */
+#define REJECTED_BYTES_MAX (2 * RECORD_BYTES_MAX)
 
 static const struct {
     const char *name;
@@ -11,7 +13,7 @@ static const struct {
 } topics[TOPIC_KIND_COUNT] = {
     [TOPIC_RAW] = {"raw", {true, false, 7 * TOPIC_DAY_MS, RECORD_BYTES_MAX}},
     [TOPIC_EVENTS] = {"events", {true, false, 7 * TOPIC_DAY_MS, RECORD_BYTES_MAX}},
-    [TOPIC_REJECTED] = {"rejected", {true, false, 30 * TOPIC_DAY_MS, RECORD_BYTES_MAX}},
+    [TOPIC_REJECTED] = {"rejected", {true, false, 30 * TOPIC_DAY_MS, REJECTED_BYTES_MAX}},
     [TOPIC_NOTIFICATIONS] = {"notifications", {true, false, 7 * TOPIC_DAY_MS, RECORD_BYTES_MAX}},
     [TOPIC_GLOBAL] = {"global", {false, false, 7 * TOPIC_DAY_MS, RECORD_BYTES_MAX}},
     [TOPIC_CONTROL] = {"control", {false, true, -1, RECORD_BYTES_MAX}},

@@ -1,0 +1,477 @@
+/* normalizer: raw.<region> -> events.<region> | global | rejected.<region>
+ *
+ * Reads what services published, and writes each record on as an event, puts it aside with a reason, or
+ * drops and counts it. What becomes of a record is decided in core/, which does no I/O; this file moves
+ * bytes and holds no opinion about an event's content.
+ *
+ * Guarantee: exactly once. The stage commits outputs and input offsets in one transaction. When one is
+ * aborted its records come again, and the windows of duplicates forget what they learned from it.
+ * A newly assigned partition's window is rebuilt from the records before the committed offset, so a
+ * duplicate is known for one even when another worker saw the first.
+ */
+#include <stdio.h>
+
+#include "bus/stage.h"
+#include "config/common.h"
+#include "control/control.h"
+#include "core/normalize.h"
+#include "core/window.h"
+#include "daemon/daemon.h"
+#include "log/log.h"
+#include "state/heartbeat.h"
+
+#define STEP_MS            200
+#define CONTROL_TIMEOUT_MS 15000
+#define TAIL_TIMEOUT_MS    60000
+#define OVERLAY_SIZE_MAX   (4 << 20)
+
+struct normalizer_section {
+    int64_t window_events, window_ms, ahead_max_ms, behind_max_ms;
+    bool reject_unknown_service, reject_unknown_region;
+};
+
+struct catalog_section {
+    struct str file;
+};
+
+struct normalizer_config {
+    struct bus_section bus;
+    struct state_section state;
+    struct topology_section topology;
+    struct catalog_section catalog;
+    struct normalizer_section normalizer;
+};
+
+static const struct option_spec catalog_options[] = {
+    OPTION("file", OPTION_STR, struct catalog_section, file, "",
+           "Regions and services of your own, laid over the built-in ones (schemas/catalog)."),
+    OPTIONS_END,
+};
+
+static const struct option_spec normalizer_options[] = {
+    OPTION_RANGE("window_events", struct normalizer_section, window_events, "100000", 1, 10000000,
+                 "Events of a partition among which duplicates are recognised."),
+    OPTION_RANGE("window_ms", struct normalizer_section, window_ms, "600000", 1, 86400000,
+                 "Age up to which duplicates are recognised."),
+    OPTION_RANGE("ahead_max_ms", struct normalizer_section, ahead_max_ms, "900000", 0, INT64_MAX,
+                 "How far eventTime may lie ahead of the record's arrival."),
+    OPTION_RANGE("behind_max_ms", struct normalizer_section, behind_max_ms, "7776000000", 0,
+                 INT64_MAX, "How far eventTime may lie back of the record's arrival."),
+    OPTION("reject_unknown_service", OPTION_BOOL, struct normalizer_section, reject_unknown_service,
+           "false", "Reject events of services that the catalog does not know; else count them."),
+    OPTION("reject_unknown_region", OPTION_BOOL, struct normalizer_section, reject_unknown_region,
+           "false", "Reject events of regions that the catalog does not know; else count them."),
+    OPTIONS_END,
+};
+
+static const struct config_section sections[] = {
+    SECTION_BUS(struct normalizer_config, bus),
+    SECTION_STATE(struct normalizer_config, state),
+    SECTION_TOPOLOGY(struct normalizer_config, topology),
+    {"catalog", catalog_options, NULL, offsetof(struct normalizer_config, catalog),
+     "Regions and services."},
+    {"normalizer", normalizer_options, NULL, offsetof(struct normalizer_config, normalizer),
+     "What is accepted."},
+    SECTIONS_END,
+};
+
+/* Counted per outcome, then what passed though nobody knew it. */
+enum { UNKNOWN_SERVICE = NORMALIZE_OUTCOME_COUNT, UNKNOWN_REGION, COUNTER_COUNT };
+
+struct worker {
+    const struct normalizer_config *config;
+    struct bus_settings bus;
+    struct topic_name raw, global, rejected;
+    struct topic_name events[NORMALIZE_REGIONS_MAX]; /* of config's regions, in their order */
+    struct str generation;                           /* of the raw topic */
+    struct control *control;
+    struct normalizer *normalizer;
+    struct bus_stage *stage;
+    struct window *windows[BUS_PARTITIONS_MAX]; /* of the partitions that are ours */
+    uint64_t counted[COUNTER_COUNT];            /* committed */
+    uint64_t pending[COUNTER_COUNT];            /* of the open transaction */
+};
+
+/* ---- one record --------------------------------------------------------------------------------- */
+
+static bool is_json(const struct bus_record *record)
+{
+    struct str type;
+
+    if (bus_record_header(record, HEADER_CONTENT_TYPE, &type))
+        return str_starts(type, STR(CONTENT_TYPE_JSON));
+    return !raw_event_is_avro(record->value);
+}
+
+static int judge(struct worker *w, const struct bus_record *record, struct normalize_result *ret)
+{
+    struct normalize_input in = {
+        .bytes = record->value,
+        .json = is_json(record),
+        .received_ms = record->time_ms,
+        .origin = {str_from(w->raw.text), w->generation, record->partition, record->offset},
+    };
+    int r = normalize(w->normalizer, &in, ret);
+
+    if (r < 0 || ret->outcome != NORMALIZED || !ret->id_given)
+        return r;
+    switch (window_learn(w->windows[record->partition], ret->account, ret->id,
+                         window_content_of(in.bytes, in.json), record->time_ms)) {
+    case WINDOW_NEW:
+        break;
+    case WINDOW_DUPLICATE:
+        ret->outcome = DROPPED_DUPLICATE;
+        break;
+    case WINDOW_CONFLICT:
+        ret->outcome = REJECTED_CONFLICT;
+        (void)why_set(&ret->why, 0, "the same eventId came before with other content");
+        break;
+    }
+    return 0;
+}
+
+static int put_aside(struct worker *w, const struct bus_record *record,
+                     const struct normalize_result *result)
+{
+    char origin[256], received[24];
+    struct str type = STR("");
+    struct bus_header headers[] = {
+        {HEADER_REASON, str_from(normalize_outcome_name(result->outcome))},
+        {HEADER_WHY, str_from(result->why.text)},
+        {HEADER_ORIGIN, STR("")},
+        {HEADER_RECEIVED, STR("")},
+        {HEADER_CONTENT_TYPE, STR("")},
+    };
+    bool typed = bus_record_header(record, HEADER_CONTENT_TYPE, &type);
+
+    (void)snprintf(origin, sizeof(origin), "%s/" STR_FMT "/%d/%lld", w->raw.text,
+                   STR_ARG(w->generation), record->partition, (long long)record->offset);
+    (void)snprintf(received, sizeof(received), "%lld", (long long)record->time_ms);
+    headers[2].value = str_from(origin);
+    headers[3].value = str_from(received);
+    headers[4].value = str_of(type.at, MIN_OF(type.len, (size_t)100));
+    return bus_stage_write(w->stage, w->rejected.text, record->key, record->value, headers,
+                           typed ? 5 : 4);
+}
+
+static const char *target(const struct worker *w, const struct normalize_result *result)
+{
+    const struct config_strs *regions = &w->config->topology.regions;
+
+    if (result->global)
+        return w->global.text;
+    for (size_t i = 0; i < regions->count; i++)
+        if (str_eq(regions->at[i], result->region))
+            return w->events[i].text;
+    check_failed("a deployed region", __FILE__, __LINE__, __func__);
+}
+
+static int run_record(void *arg, const struct bus_record *record, struct why *reterr_why)
+{
+    struct worker *w = arg;
+    struct normalize_result result;
+    int r = judge(w, record, &result);
+
+    if (r < 0)
+        return why_set(reterr_why, r, "cannot normalize %s/%d/%lld", w->raw.text, record->partition,
+                       (long long)record->offset);
+    w->pending[result.outcome]++;
+    w->pending[UNKNOWN_SERVICE] += result.unknown_service;
+    w->pending[UNKNOWN_REGION] += result.unknown_region;
+    if (result.outcome == NORMALIZED)
+        return bus_stage_write(w->stage, target(w, &result), result.account, result.event, NULL, 0);
+    return normalize_rejects(result.outcome) ? put_aside(w, record, &result) : 0;
+}
+
+/* ---- transactions and partitions ------------------------------------------------------------------ */
+
+static void committed(void *arg)
+{
+    struct worker *w = arg;
+
+    for (size_t i = 0; i < BUS_PARTITIONS_MAX; i++)
+        if (w->windows[i])
+            window_keep(w->windows[i]);
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        w->counted[i] += w->pending[i];
+    memset(w->pending, 0, sizeof(w->pending));
+}
+
+static void aborted(void *arg)
+{
+    struct worker *w = arg;
+
+    for (size_t i = 0; i < BUS_PARTITIONS_MAX; i++)
+        if (w->windows[i])
+            window_forget(w->windows[i]);
+    memset(w->pending, 0, sizeof(w->pending));
+}
+
+static int apply_control(void *arg, const struct bus_record *record)
+{
+    struct why why = {0};
+    int r = control_apply(arg, record->key, record->value, record->tombstone, &why);
+
+    if (r < 0 && err_class(r) == ERR_CLASS_POISON)
+        log_warning("passing over a record: %s", why.text);
+    return r == -ERR_NOMEM ? r : 0;
+}
+
+/* The raw topic's generation goes into events' origins and derived ids. */
+static int read_generation(struct worker *w, struct why *reterr_why)
+{
+    struct topic_name control = topic_name(TOPIC_CONTROL, STR_NONE);
+    int64_t next;
+    int r = bus_read_to_end(&w->bus, control.text, 0, 0, CONTROL_TIMEOUT_MS, apply_control,
+                            w->control, &next, reterr_why);
+
+    if (r < 0)
+        return r;
+    w->generation = control_generation(w->control, str_from(w->raw.text));
+    if (w->generation.len == 0)
+        return why_set(reterr_why, -ERR_CONFIG,
+                       "control knows no generation of %s: run `trailctl topics apply`",
+                       w->raw.text);
+    return 0;
+}
+
+struct tail {
+    struct worker *worker;
+    int64_t end; /* where work goes on */
+};
+
+static int learn_tail(void *arg, const struct bus_record *record)
+{
+    const struct tail *tail = arg;
+    struct normalize_result result;
+    int r;
+
+    if (record->offset >= tail->end)
+        return 1;
+    r = judge(tail->worker, record, &result);
+    window_keep(tail->worker->windows[record->partition]);
+    return r;
+}
+
+static int rebuild_window(struct worker *w, const struct bus_position *position,
+                          struct why *reterr_why)
+{
+    struct tail tail = {w, position->offset};
+    const struct normalizer_section *s = &w->config->normalizer;
+    struct window **window = &w->windows[position->partition];
+    int64_t next;
+    int r;
+
+    *window = window_new((size_t)s->window_events, s->window_ms);
+    if (!*window)
+        return -ERR_NOMEM;
+    if (position->offset == 0)
+        return 0;
+    r = bus_read_to_end(&w->bus, w->raw.text, position->partition,
+                        MAX_OF(position->offset - s->window_events, (int64_t)0), TAIL_TIMEOUT_MS,
+                        learn_tail, &tail, &next, reterr_why);
+    return r < 0 ? r : 0;
+}
+
+static int assigned(void *arg, const struct bus_position *positions, size_t count,
+                    struct why *reterr_why)
+{
+    struct worker *w = arg;
+    int r = read_generation(w, reterr_why);
+
+    for (size_t i = 0; i < BUS_PARTITIONS_MAX; i++) {
+        window_free(w->windows[i]);
+        w->windows[i] = NULL;
+    }
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = rebuild_window(w, &positions[i], reterr_why);
+    if (r == 0)
+        log_info("%zu partitions of %s are ours", count, w->raw.text);
+    return r;
+}
+
+/* ---- start and loop ------------------------------------------------------------------------------ */
+
+static void beat(struct worker *w, struct heartbeat *heartbeat, const char *state, bool last)
+{
+    struct heartbeat_counter counters[COUNTER_COUNT];
+    struct bus_stage_view stage;
+    struct heartbeat_view view = {
+        .state = state, .counters = counters, .counter_count = COUNTER_COUNT};
+
+    bus_stage_view(w->stage, &stage);
+    view.lag = stage.lag;
+    view.partitions = stage.partition_count;
+    for (size_t i = 0; i < COUNTER_COUNT; i++) {
+        counters[i].total = w->counted[i];
+        counters[i].name = i == UNKNOWN_SERVICE ? "passed_unknown_service"
+                           : i == UNKNOWN_REGION
+                               ? "passed_unknown_region"
+                               : normalize_outcome_name((enum normalize_outcome)i);
+        if (i < NORMALIZE_OUTCOME_COUNT)
+            view.records += w->counted[i];
+    }
+    if (last)
+        heartbeat_end(heartbeat, daemon_now_ms(), &view);
+    else
+        heartbeat_beat(heartbeat, daemon_now_ms(), &view);
+}
+
+static int read_overlay(struct str path, struct buf *out, struct why *reterr_why)
+{
+    AUTO_FREE char *name = str_dup(path);
+    char chunk[4096];
+    FILE *file;
+    size_t len;
+
+    if (path.len == 0)
+        return 0;
+    if (!name)
+        return -ERR_NOMEM;
+    file = fopen(name, "re");
+    if (!file)
+        return why_set(reterr_why, -ERR_CONFIG, "cannot read catalog.file %s: %m", name);
+    while ((len = fread(chunk, 1, sizeof(chunk), file)) > 0)
+        buf_add(out, chunk, len);
+    (void)fclose(file);
+    return buf_error(out) ? why_set(reterr_why, -ERR_CONFIG, "catalog.file %s is too large", name)
+                          : 0;
+}
+
+static int check(void *config, struct str region, struct why *reterr_why)
+{
+    const struct normalizer_config *c = config;
+    AUTO(catalog_free) struct catalog *catalog = NULL;
+    AUTO_BUF struct buf overlay;
+    int r;
+
+    buf_init(&overlay, OVERLAY_SIZE_MAX);
+    r = read_overlay(c->catalog.file, &overlay, reterr_why);
+    if (r == 0)
+        r = catalog_load(buf_str(&overlay), &catalog, reterr_why);
+    for (size_t i = 0; r == 0 && i < c->topology.regions.count; i++)
+        if (str_eq(c->topology.regions.at[i], region))
+            return 0;
+    return r < 0 ? r
+                 : why_set(reterr_why, -ERR_CONFIG,
+                           "the region " STR_FMT " is not among topology.regions", STR_ARG(region));
+}
+
+static void name_topics(struct worker *w, struct str region)
+{
+    const struct config_strs *regions = &w->config->topology.regions;
+
+    w->raw = topic_name(TOPIC_RAW, region);
+    w->rejected = topic_name(TOPIC_REJECTED, region);
+    w->global = topic_name(TOPIC_GLOBAL, STR_NONE);
+    for (size_t i = 0; i < regions->count; i++)
+        w->events[i] = topic_name(TOPIC_EVENTS, regions->at[i]);
+}
+
+static int open_core(struct worker *w, struct str region, const struct catalog *catalog)
+{
+    const struct normalizer_section *s = &w->config->normalizer;
+    const struct config_strs *regions = &w->config->topology.regions;
+    struct normalize_settings settings = {
+        .catalog = catalog,
+        .region = region,
+        .deployed_count = regions->count,
+        .ahead_max_ms = s->ahead_max_ms,
+        .behind_max_ms = s->behind_max_ms,
+        .reject_unknown_service = s->reject_unknown_service,
+        .reject_unknown_region = s->reject_unknown_region,
+    };
+
+    memcpy(settings.deployed, regions->at, regions->count * sizeof(regions->at[0]));
+    w->normalizer = normalizer_new(&settings);
+    w->control = control_new();
+    return w->normalizer && w->control ? 0 : -ERR_NOMEM;
+}
+
+static int open_stage(struct worker *w, struct str region, struct why *reterr_why)
+{
+    static char group[GROUP_NAME_SIZE], transactional_id[GROUP_NAME_SIZE + 64];
+    struct bus_stage_settings settings = {w->bus, w->raw.text, group, transactional_id};
+    struct bus_stage_owner owner = {w, assigned, run_record, committed, aborted};
+
+    group_name(STR("normalizer"), region, group);
+    (void)snprintf(transactional_id, sizeof(transactional_id), "%s." STR_FMT, group,
+                   STR_ARG(w->bus.instance));
+    return bus_stage_open(&settings, &owner, &w->stage, reterr_why);
+}
+
+static int loop(struct daemon *daemon, struct worker *w, struct heartbeat *heartbeat)
+{
+    struct bus_stage_view view;
+    struct why why = {0};
+    int r = 0;
+
+    while (r == 0 && daemon_running(daemon)) {
+        r = daemon_backoff(daemon, bus_stage_step(w->stage, STEP_MS, &why), &why);
+        bus_stage_view(w->stage, &view);
+        if (view.assigned)
+            daemon_ready(daemon);
+        beat(w, heartbeat, view.assigned ? "running" : "waiting", false);
+    }
+    if (r == 0)
+        r = bus_stage_finish(w->stage, &why);
+    if (r < 0 && err_class(r) != ERR_CLASS_RETRY)
+        return log_error(r, "cannot go on: %s", why.text);
+    beat(w, heartbeat, "ended", true);
+    return 0;
+}
+
+static int run(struct daemon *daemon, void *config)
+{
+    static struct worker worker; /* large: tables for every partition */
+    struct worker *w = &worker;
+    AUTO(catalog_free) struct catalog *catalog = NULL;
+    AUTO(state_close) struct state *state = NULL;
+    AUTO_BUF struct buf overlay;
+    struct str region = daemon_region(daemon);
+    struct heartbeat heartbeat = {
+        .worker = STR("normalizer"), .region = region, .instance = daemon_instance(daemon)};
+    struct why why = {0};
+    int r;
+
+    w->config = config;
+    w->bus = (struct bus_settings){w->config->bus.brokers, daemon_instance(daemon)};
+    name_topics(w, region);
+    buf_init(&overlay, OVERLAY_SIZE_MAX);
+    if ((r = read_overlay(w->config->catalog.file, &overlay, &why)) < 0 ||
+        (r = catalog_load(buf_str(&overlay), &catalog, &why)) < 0 ||
+        (r = state_open(w->config->state.redis, &state, &why)) < 0 ||
+        (r = open_core(w, region, catalog)) < 0)
+        return log_error(r, "cannot start: %s", why.text);
+    heartbeat.state = state;
+    do {
+        r = daemon_backoff(daemon, open_stage(w, region, &why), &why);
+    } while (r == 0 && !w->stage && daemon_running(daemon));
+    if (r < 0)
+        log_error(r, "cannot start: %s", why.text);
+    if (w->stage)
+        r = loop(daemon, w, &heartbeat);
+    bus_stage_close(w->stage);
+    for (size_t i = 0; i < BUS_PARTITIONS_MAX; i++)
+        window_free(w->windows[i]);
+    normalizer_free(w->normalizer);
+    control_free(w->control);
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    static struct normalizer_config config;
+
+    return daemon_main(argc, argv,
+                       &(struct daemon_program){
+                           .name = "trailbus-normalizer",
+                           .worker = "normalizer",
+                           .summary = "turns raw events of a region into events, once each",
+                           .regional = true,
+                           .sections = sections,
+                           .config = &config,
+                           .run = run,
+                           .check = check,
+                       });
+}
