@@ -477,7 +477,7 @@ static int search_days(struct history_reader *reader, const struct search *s,
 {
     int64_t first = s->start_ms / DAY_MS, last = (s->end_ms - 1) / DAY_MS;
     const struct history_cursor *after = s->query->after;
-    int32_t day;
+    int32_t day = 0;
     int r = 0;
 
     if (after && forward(s))
