@@ -25,6 +25,15 @@ const struct option_spec topology_options[] = {
     OPTIONS_END,
 };
 
+const struct option_spec history_options[] = {
+    OPTION("directory", OPTION_STR, struct history_section, directory, NULL,
+           "Folder of the history's files; trailbus-history writes them, the API reads them."),
+    OPTION("accept_loss", OPTION_BOOL, struct history_section, accept_loss, "false",
+           "Go on where records are gone from Kafka before they were read (after an outage longer "
+           "than its retention); else trailbus-history stops there."),
+    OPTIONS_END,
+};
+
 const struct option_spec security_options[] = {
     OPTION("master_key_file", OPTION_STR, struct security_section, master_key_file, NULL,
            "File of 64 hex digits; seals secrets and signs objects' metadata. Keep a copy."),

@@ -18,6 +18,10 @@ struct topology_section {
     struct config_strs regions; /* deployed; the first is the default */
     int64_t partitions, replication;
 };
+struct history_section {
+    struct str directory;
+    bool accept_loss;
+};
 struct security_section {
     struct str master_key_file;
 };
@@ -28,7 +32,7 @@ struct destination_section {
 };
 
 extern const struct option_spec bus_options[], state_options[], topology_options[],
-    security_options[];
+    history_options[], security_options[];
 extern const struct option_group destination_group;
 
 #define SECTION_BUS(type, field)                                                                   \
@@ -43,6 +47,11 @@ extern const struct option_group destination_group;
     {                                                                                              \
         "topology", topology_options, NULL, offsetof(type, field),                                 \
             "Regions of this deployment and their topics."                                         \
+    }
+#define SECTION_HISTORY(type, field)                                                               \
+    {                                                                                              \
+        "history", history_options, NULL, offsetof(type, field),                                   \
+            "The store of 90 days that queries read."                                              \
     }
 #define SECTION_SECURITY(type, field)                                                              \
     {                                                                                              \
