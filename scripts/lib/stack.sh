@@ -199,7 +199,7 @@ name_start() {
     if pid=$(name_pid "$NAME"); then echo "$NAME runs already, pid $pid" && return; fi
     name_command
     [[ -x $(command -v "${COMMAND[0]}") ]] || fail "$NAME: ${COMMAND[0]} is not there; scripts/up installs and builds"
-    since=$(now_ms)
+    since=$(now_ms) LOG_FROM=$(stat -c %s "$RUN/log/$NAME.log" 2> /dev/null || echo 0)
     TRAILBUS_PROCESS=$RUN/$NAME "$ROOT/scripts/lib/launch.py" "$RUN/$NAME.pid" "$RUN/log/$NAME.log" $START_S \
         "$([[ $READY == notify ]] && echo notify || echo start)" -- "${COMMAND[@]}" || start_failed
     if [[ $READY != notify ]]; then
@@ -213,7 +213,7 @@ name_start() {
 }
 
 start_failed() {
-    tail -n 15 "$RUN/log/$NAME.log" >&2
+    tail -c "+$((LOG_FROM + 1))" "$RUN/log/$NAME.log" | tail -n 15 >&2
     fail "$NAME did not start; its log: $RUN/log/$NAME.log"
 }
 
