@@ -1,0 +1,88 @@
+/* listing.c - the few elements of a ListObjectsV2 answer that we need, from bytes that may be anything.
+ *
+ * Not an XML parser: no attributes, comments or CDATA occur in these answers, and where they would the
+ * worst that happens is an answer that is refused.
+ */
+#include "objects/objects.h"
+
+/* The text between <name> and </name>, from *rest on; moves *rest behind it. */
+static bool element(struct str *rest, struct str open, struct str close, struct str *ret)
+{
+    size_t from, to;
+    struct str behind;
+
+    if (!str_find(*rest, open, &from))
+        return false;
+    behind = str_of(rest->at + from + open.len, rest->len - from - open.len);
+    if (!str_find(behind, close, &to))
+        return false;
+    *ret = str_of(behind.at, to);
+    *rest = str_of(behind.at + to + close.len, behind.len - to - close.len);
+    return true;
+}
+
+/* Entities resolved. at == NULL: not well formed, or no memory. */
+static struct str plain_text(struct str text, struct arena *memory)
+{
+    static const struct {
+        struct str entity;
+        char c;
+    } entities[] = {{STR("&amp;"), '&'},  {STR("&lt;"), '<'},    {STR("&gt;"), '>'},
+                    {STR("&quot;"), '"'}, {STR("&apos;"), '\''}, {STR("&#34;"), '"'},
+                    {STR("&#39;"), '\''}};
+    char *to = arena_get(memory, text.len + 1);
+    size_t len = 0;
+
+    for (size_t i = 0; to && i < text.len;) {
+        size_t e = 0;
+
+        if (text.at[i] == '<')
+            return STR_NONE;
+        if (text.at[i] != '&') {
+            to[len++] = text.at[i++];
+            continue;
+        }
+        while (e < ARRAY_LEN(entities) &&
+               !str_starts(str_of(text.at + i, text.len - i), entities[e].entity))
+            e++;
+        if (e == ARRAY_LEN(entities))
+            return STR_NONE;
+        to[len++] = entities[e].c;
+        i += entities[e].entity.len;
+    }
+    return str_of(to, len);
+}
+
+int objects_list_parse(struct str xml, struct arena *memory, struct str **ret_keys,
+                       size_t *ret_count, struct str *ret_token)
+{
+    struct str rest = xml, text, truncated;
+    size_t count = 0;
+
+    if (!str_find(xml, STR("<ListBucketResult"), NULL) ||
+        !str_find(xml, STR("</ListBucketResult>"), NULL))
+        return -ERR_INVALID;
+    *ret_keys = arena_get(memory, OBJECTS_LIST_KEYS_MAX * sizeof(**ret_keys));
+    if (!*ret_keys)
+        return -ERR_NOMEM;
+    while (element(&rest, STR("<Key>"), STR("</Key>"), &text)) {
+        struct str key = plain_text(text, memory);
+
+        if (!key.at || count == OBJECTS_LIST_KEYS_MAX)
+            return -ERR_INVALID;
+        (*ret_keys)[count++] = key;
+    }
+    rest = xml;
+    *ret_token = STR("");
+    if (element(&rest, STR("<IsTruncated>"), STR("</IsTruncated>"), &truncated) &&
+        str_eq(truncated, STR("true"))) {
+        rest = xml;
+        if (!element(&rest, STR("<NextContinuationToken>"), STR("</NextContinuationToken>"), &text))
+            return -ERR_INVALID;
+        *ret_token = plain_text(text, memory);
+        if (!ret_token->at || ret_token->len == 0)
+            return -ERR_INVALID;
+    }
+    *ret_count = count;
+    return 0;
+}
