@@ -50,9 +50,21 @@ static bool cut_last(struct str *rest, char sep, struct str *ret_part)
     return false;
 }
 
+/* "YYYYMMDDhhmmss" */
+static bool parse_time(struct str digits, int64_t *ret_s)
+{
+    char text[TIME_TEXT_SIZE];
+
+    if (digits.len != 14)
+        return false;
+    (void)snprintf(text, sizeof(text), "%.4s-%.2s-%.2sT%.2s:%.2s:%.2sZ", digits.at, digits.at + 4,
+                   digits.at + 6, digits.at + 8, digits.at + 10, digits.at + 12);
+    return time_parse(str_from(text), ret_s);
+}
+
 bool object_name_parse(struct str key, struct object_name *ret)
 {
-    struct str rest = key, first, partition;
+    struct str rest = key, first, partition, time;
     uint64_t n;
     unsigned char bytes[8];
 
@@ -60,7 +72,8 @@ bool object_name_parse(struct str key, struct object_name *ret)
         return false;
     rest.len -= 3;
     if (!cut_last(&rest, '_', &ret->chain) || !cut_last(&rest, '_', &first) ||
-        !cut_last(&rest, '_', &partition) || first.len != 20 || !str_to_i64(first, &ret->first) ||
+        !cut_last(&rest, '_', &partition) || !cut_last(&rest, '_', &time) ||
+        !parse_time(time, &ret->time_s) || first.len != 20 || !str_to_i64(first, &ret->first) ||
         ret->first < 0 || !str_to_u64(partition, &n) || n > INT32_MAX ||
         !str_hex_decode(ret->chain, bytes, sizeof(bytes)))
         return false;

@@ -41,6 +41,7 @@ void object_day_prefix(struct str prefix, struct str type, struct str region, in
                        struct buf *out);
 
 struct object_name {
+    int64_t time_s; /* of the first record */
     int32_t partition;
     int64_t first;
     struct str chain;
