@@ -22,7 +22,8 @@ struct bus_consumer {
     enum bus_input_kind rebalance;  /* noted by the callback, NONE when nothing is waiting */
     struct bus_position *positions; /* of the noted assignment */
     size_t position_count;
-    int wake[2]; /* pipe: librdkafka writes when the queue was empty and is not */
+    bool closing; /* nobody is asked any more */
+    int wake[2];  /* pipe: librdkafka writes when the queue was empty and is not */
 };
 
 static int note_assigned(struct bus_consumer *c, const rd_kafka_topic_partition_list_t *parts)
@@ -43,7 +44,9 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
 {
     struct bus_consumer *c = opaque;
 
-    if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && note_assigned(c, parts) == 0) {
+    if (c->closing) {
+        (void)rd_kafka_assign(rk, NULL); /* closing waits for it */
+    } else if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && note_assigned(c, parts) == 0) {
         c->rebalance = BUS_INPUT_ASSIGNED;
     } else if (err == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
         c->rebalance = rd_kafka_assignment_lost(rk) ? BUS_INPUT_LOST : BUS_INPUT_REVOKED;
@@ -143,6 +146,8 @@ void bus_consumer_close(struct bus_consumer *c)
     if (c->queue)
         rd_kafka_queue_destroy(c->queue);
     if (c->rk) {
+        c->closing = true;
+        (void)rd_kafka_assign(c->rk, NULL); /* answers a rebalance that was noted and never taken */
         (void)rd_kafka_consumer_close(c->rk);
         rd_kafka_destroy(c->rk);
     }
