@@ -1,4 +1,8 @@
-/* position_file.c - position.<partition>.db beside partition.<partition>.lock. */
+/* position_file.c - position.<partition>.db beside partition.<partition>.lock.
+ *
+ * Once there is a position, new ones are not waited for (synchronous=NORMAL): the days that one speaks of
+ * are durable already, and an older one after a power cut only makes input come again.
+ */
 #include "history/position_file.h"
 
 #include <errno.h>
@@ -63,6 +67,11 @@ static int read_position(struct position_file *f, struct why *reterr_why)
     return 0;
 }
 
+static int be_lazy(struct position_file *f, struct why *reterr_why)
+{
+    return f->now.next < 0 ? 0 : sqlite_run(f->db, "PRAGMA synchronous=NORMAL", reterr_why);
+}
+
 int position_file_open(const char *folder, int32_t partition, struct position_file **ret,
                        struct why *reterr_why)
 {
@@ -79,6 +88,8 @@ int position_file_open(const char *folder, int32_t partition, struct position_fi
     r = sqlite_open_writer(path, &position_kind, &f->db, reterr_why);
     if (r == 0)
         r = read_position(f, reterr_why);
+    if (r == 0)
+        r = be_lazy(f, reterr_why);
     if (r == 0)
         r = sqlite_prepare(f->db, "UPDATE position SET generation=?1, next=?2", &f->set,
                            reterr_why);
@@ -118,6 +129,7 @@ int position_file_set(struct position_file *f, struct str generation, int64_t ne
         memset(f->now.generation, 0, sizeof f->now.generation);
         memcpy(f->now.generation, generation.at, generation.len);
     }
+    bool first = f->now.next < 0;
     f->now.next = next;
-    return 0;
+    return first ? be_lazy(f, reterr_why) : 0;
 }

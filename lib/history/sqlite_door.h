@@ -1,7 +1,7 @@
 /* sqlite_door.h - what every use of SQLite here has in common: opening, small statements, errors.
  *
- * Durability: WAL with synchronous=FULL. A commit is on the disk when it returns; so of two commits to
- * two files the second is never durable without the first.
+ * Durability: WAL with synchronous=FULL unless said otherwise. A commit is on the disk when it returns; so
+ * of two commits to two files the second is never durable without the first.
  *
  * Layer: I/O; private to lib/history. DEPS base.
  */
