@@ -300,7 +300,7 @@ int control_secret_seal(const struct crypto_key *master, struct str key_id, stru
                         struct buf *out)
 {
     struct crypto_key key = crypto_derive(master, STR("access key secrets"));
-    AUTO_BUF struct buf sealed;
+    AUTO_BUF struct buf sealed = {0};
     int r;
 
     buf_init(&sealed, 4096);
@@ -315,7 +315,7 @@ int control_secret_open(const struct crypto_key *master, const struct control_ke
                         struct buf *out)
 {
     struct crypto_key key = crypto_derive(master, STR("access key secrets"));
-    AUTO_BUF struct buf sealed;
+    AUTO_BUF struct buf sealed = {0};
     int r;
 
     buf_init(&sealed, 4096);

@@ -154,7 +154,7 @@ static void print_help(const struct daemon_program *p)
 
 static void print_config(const struct daemon_program *p, bool markdown)
 {
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = {0};
 
     buf_init(&text, 1 << 20);
     config_describe(p->sections, markdown, &text);

@@ -224,7 +224,7 @@ static void encode_record(const struct json *json, uint32_t object, const struct
 static void encode_value(const struct json *json, uint32_t value, enum field_kind kind,
                          struct buf *out)
 {
-    AUTO_BUF struct buf plain;
+    AUTO_BUF struct buf plain = {0};
 
     switch (kind) {
     case FIELD_STRING:
@@ -249,7 +249,7 @@ static void encode_value(const struct json *json, uint32_t value, enum field_kin
 static void encode_extension(const struct json *json, uint32_t object, const struct field *table,
                              size_t count, struct buf *out)
 {
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = {0};
     uint32_t end = json->tokens[object].next;
     bool first = true;
 

@@ -172,7 +172,7 @@ static int scan_string(struct scanner *s, struct json_token *token)
 /* Keys are the same when they say the same, however they are spelled. */
 static bool keys_equal(const struct json *json, uint32_t a, uint32_t b)
 {
-    AUTO_BUF struct buf x, y;
+    AUTO_BUF struct buf x = {0}, y = {0};
 
     if (json->tokens[a].hash != json->tokens[b].hash)
         return false;
@@ -187,7 +187,7 @@ static bool keys_equal(const struct json *json, uint32_t a, uint32_t b)
 
 static uint32_t key_hash(const struct json *json, uint32_t key)
 {
-    AUTO_BUF struct buf plain;
+    AUTO_BUF struct buf plain = {0};
 
     if (!json->tokens[key].escaped)
         return (uint32_t)str_hash(json_slice(json, key), 0);
@@ -467,7 +467,7 @@ uint32_t json_member(const struct json *json, uint32_t object, struct str key)
         if (!t->escaped && str_eq(json_slice(json, k), key))
             return k + 1;
         if (t->escaped) {
-            AUTO_BUF struct buf plain;
+            AUTO_BUF struct buf plain = {0};
 
             buf_init(&plain, JSON_TEXT_MAX);
             json_unescape(json_slice(json, k), &plain);
@@ -568,7 +568,7 @@ void json_escape(struct str text, struct buf *out)
 struct str json_text(const struct json *json, uint32_t token, struct arena *arena)
 {
     struct str slice = json_slice(json, token);
-    AUTO_BUF struct buf plain;
+    AUTO_BUF struct buf plain = {0};
 
     if (!json->tokens[token].escaped)
         return slice;

@@ -84,7 +84,7 @@ static PRINTF_LIKE(3, 0) void log_line(enum log_level level, int r, const char *
                                        va_list args)
 {
     char text[LOG_LINE_SIZE_MAX];
-    AUTO_BUF struct buf line;
+    AUTO_BUF struct buf line = {0};
     int len;
 
     if (level > log_state.level)

@@ -84,7 +84,7 @@ bool object_name_parse(struct str key, struct object_name *ret)
 static void sign_fields(const struct object_meta_field *fields, const struct crypto_key *key,
                         struct str bucket, struct str object, char *ret_hex)
 {
-    AUTO_BUF struct buf text, hex;
+    AUTO_BUF struct buf text = {0}, hex = {0};
     struct sha256 d;
 
     buf_init(&text, 16384);
@@ -107,7 +107,7 @@ void object_meta_render(const struct object_meta *meta, const struct crypto_key 
                         struct str bucket, struct str object,
                         struct object_meta_field ret[OBJECT_META_FIELDS])
 {
-    AUTO_BUF struct buf hex;
+    AUTO_BUF struct buf hex = {0};
 
     buf_init(&hex, 64);
     buf_add_hex(&hex, meta->sha256.bytes, SHA256_SIZE);

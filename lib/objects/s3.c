@@ -418,7 +418,7 @@ int objects_put(struct http *http, const struct objects_store *store, int64_t no
                 void *arg)
 {
     struct call *c = call_new(store, bucket, key, done, arg);
-    AUTO_BUF struct buf text;
+    AUTO_BUF struct buf text = {0};
     struct wire w;
     int r;
 
@@ -520,7 +520,7 @@ enum objects_outcome objects_probe(const struct objects_store *store, int64_t no
                                    struct str bucket, struct str prefix, struct why *ret_why)
 {
     AUTO(http_free) struct http *http = http_new();
-    AUTO_BUF struct buf key;
+    AUTO_BUF struct buf key = {0};
     enum objects_outcome outcome;
 
     buf_init(&key, OBJECT_KEY_SIZE_MAX);

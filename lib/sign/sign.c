@@ -76,7 +76,7 @@ static void add_canonical(const struct sign_request *q, struct str names, struct
 
 int sign_v4(const struct sign_v4 *keys, struct sign_request *q, struct buf *out)
 {
-    AUTO_BUF struct buf names, canonical, text, seed;
+    AUTO_BUF struct buf names = {0}, canonical = {0}, text = {0}, seed = {0};
     char date[SIGN_V4_DATE_SIZE];
     struct sha256 d;
 
@@ -136,7 +136,7 @@ int sign_acs3(struct str secret, struct str method, struct str path, struct str 
               const struct sign_pair *headers, size_t header_count, struct str signed_headers,
               struct str payload_sha256, struct buf *out)
 {
-    AUTO_BUF struct buf canonical, text;
+    AUTO_BUF struct buf canonical = {0}, text = {0};
     struct str rest = signed_headers, name;
     struct sha256 d;
 
@@ -165,7 +165,7 @@ int sign_acs3(struct str secret, struct str method, struct str path, struct str 
 int sign_acs1(struct str secret, struct str method, struct sign_pair *params, size_t count,
               struct buf *out)
 {
-    AUTO_BUF struct buf query, text, key;
+    AUTO_BUF struct buf query = {0}, text = {0}, key = {0};
     unsigned char digest[SHA1_SIZE];
 
     buf_init(&query, SIGN_TEXT_MAX);

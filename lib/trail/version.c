@@ -300,7 +300,7 @@ struct str trail_destination_generation(const struct trail_destination *d, struc
 void trail_chain(struct str trail_id, int64_t destination, struct str topic_generation,
                  char ret[TRAIL_CHAIN_SIZE])
 {
-    AUTO_BUF struct buf text, hex;
+    AUTO_BUF struct buf text = {0}, hex = {0};
     struct sha256 digest;
 
     buf_init(&text, 1024);

@@ -178,7 +178,7 @@ static void list_page(struct request *request, struct str token, int64_t now_s)
     AUTO(request_free) struct request *q = request;
     const struct objects_store *store = objects_find(q->uploads->objects, str_from(q->bucket));
     struct objects_result none = {.outcome = OBJECTS_NO_BUCKET};
-    AUTO_BUF struct buf folder, after;
+    AUTO_BUF struct buf folder = {0}, after = {0};
     struct request *sent = q;
 
     q->now_s = now_s;
@@ -248,7 +248,7 @@ static void probe_send(struct request *request, int64_t now_s)
 {
     AUTO(request_free) struct request *q = request;
     const struct objects_store *store = objects_find(q->uploads->objects, str_from(q->bucket));
-    AUTO_BUF struct buf key;
+    AUTO_BUF struct buf key = {0};
     struct request *sent = q;
 
     buf_init(&key, OBJECT_KEY_SIZE_MAX);
@@ -328,7 +328,7 @@ static int put(struct uploads *u, const struct delivery_effect *e,
                                .version = e->meta.version};
     struct object_meta_field fields[OBJECT_META_FIELDS];
     AUTO(request_free) struct request *q = request_new(u, e);
-    AUTO_BUF struct buf plain, key;
+    AUTO_BUF struct buf plain = {0}, key = {0};
     struct request *sent = q;
     int r;
 
@@ -390,7 +390,7 @@ static void begin_head(struct uploads *u, const struct delivery_effect *e, int64
 {
     const struct objects_store *store = objects_find(u->objects, e->bucket);
     AUTO(request_free) struct request *q = request_new(u, e);
-    AUTO_BUF struct buf key;
+    AUTO_BUF struct buf key = {0};
     struct request *sent = q;
 
     buf_init(&key, OBJECT_KEY_SIZE_MAX);

@@ -342,7 +342,7 @@ static int check(void *config, struct str region, struct why *reterr_why)
 {
     const struct normalizer_config *c = config;
     AUTO(catalog_free) struct catalog *catalog = NULL;
-    AUTO_BUF struct buf overlay;
+    AUTO_BUF struct buf overlay = {0};
     int r;
 
     buf_init(&overlay, OVERLAY_SIZE_MAX);
@@ -427,7 +427,7 @@ static int run(struct daemon *daemon, void *config)
     struct worker *w = &worker;
     AUTO(catalog_free) struct catalog *catalog = NULL;
     AUTO(state_close) struct state *state = NULL;
-    AUTO_BUF struct buf overlay;
+    AUTO_BUF struct buf overlay = {0};
     struct str region = daemon_region(daemon);
     struct heartbeat heartbeat = {
         .worker = STR("normalizer"), .region = region, .instance = daemon_instance(daemon)};

@@ -78,7 +78,7 @@ static void write_records(struct world *w, const char *topic, struct str key, st
 static void make_topics(struct world *w)
 {
     AUTO(bus_admin_close) struct bus_admin *admin = NULL;
-    AUTO_BUF struct buf key, value;
+    AUTO_BUF struct buf key = {0}, value = {0};
     struct why why;
 
     must(bus_admin_open(&w->bus, &admin, &why), &why);
@@ -173,7 +173,7 @@ static char account_names[ACCOUNTS][8];
 
 static void write_event(struct world *w, int n)
 {
-    AUTO_BUF struct buf bytes;
+    AUTO_BUF struct buf bytes = {0};
     char id[24], document[64], *account = account_names[n % ACCOUNTS];
     struct bus_header change = {HEADER_CHANGE, STR("{}")};
     struct event event = {
@@ -288,7 +288,7 @@ static void each_event_is_there_once_however_often_workers_are_killed(void **sta
 static void a_topic_made_anew_stops_the_worker(void **state)
 {
     struct world *w = *state;
-    AUTO_BUF struct buf key, value;
+    AUTO_BUF struct buf key = {0}, value = {0};
     int status;
 
     buf_init(&key, 1000);

@@ -42,7 +42,7 @@ static bool tells_nothing(const struct json *json, uint32_t value)
 
 static bool key_is_secret(const struct json *json, uint32_t key)
 {
-    AUTO_BUF struct buf plain;
+    AUTO_BUF struct buf plain = {0};
 
     if (!json->tokens[key].escaped)
         return secret_name(json_slice(json, key));

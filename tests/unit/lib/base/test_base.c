@@ -45,7 +45,7 @@ static void malformed_utf8_is_seen(void **state)
 
 static void a_buffer_stops_at_its_maximum_and_keeps_what_it_has(void **state)
 {
-    AUTO_BUF struct buf b;
+    AUTO_BUF struct buf b = {0};
 
     (void)state;
     buf_init(&b, 10);
@@ -66,7 +66,7 @@ static void base64_comes_back(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
-        AUTO_BUF struct buf text, bytes;
+        AUTO_BUF struct buf text = {0}, bytes = {0};
 
         buf_init(&text, 100);
         buf_init(&bytes, 100);
@@ -79,7 +79,7 @@ static void base64_comes_back(void **state)
 
 static void base64_with_two_spellings_is_refused(void **state)
 {
-    AUTO_BUF struct buf bytes;
+    AUTO_BUF struct buf bytes = {0};
 
     (void)state;
     buf_init(&bytes, 100);

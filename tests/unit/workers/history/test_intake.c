@@ -19,7 +19,7 @@ static struct event event_of_tests(void)
 
 static enum intake decide(const struct event *event, bool change)
 {
-    AUTO_BUF struct buf bytes;
+    AUTO_BUF struct buf bytes = {0};
     struct event decoded;
     enum intake intake;
     buf_init(&bytes, EVENT_ENCODED_SIZE_MAX);
