@@ -225,14 +225,16 @@ static int see(struct trail_version *v, struct str topic, struct str generation,
     if (o->offsets[partition] != TRAIL_OFFSET_UNSEEN)
         return contradiction(v, topic, partition, offset, o->offsets[partition], why);
     o->offsets[partition] = offset;
-    if (!d || d->version != v->version)
+    if (!d)
         return 1;
+    /* A chain begins behind the change that made its destination, or brought this topic to it. */
     o = offsets_of(d->origins, d->origin_count, topic);
     if (!o)
         o = offsets_make(v, &d->origins, &d->origin_count, topic, generation, partition_count);
     if (!o)
         return -ERR_NOMEM;
-    o->offsets[partition] = offset;
+    if ((size_t)partition < o->partition_count && o->offsets[partition] == TRAIL_OFFSET_UNSEEN)
+        o->offsets[partition] = offset;
     return 1;
 }
 
