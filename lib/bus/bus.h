@@ -140,7 +140,8 @@ MUST_CHECK int bus_producer_write(struct bus_producer *producer, const char *top
                                   int32_t partition, struct str key, struct str value,
                                   const struct bus_header *headers, size_t header_count,
                                   struct bus_ticket *ticket);
-int bus_producer_poll(struct bus_producer *producer, int timeout_ms); /* tickets served */
+/* Serves tickets; how many. May run in a thread of its own beside the one that writes. */
+int bus_producer_poll(struct bus_producer *producer, int timeout_ms);
 /* Waits until all are acknowledged or failed. -ERR_TIMEOUT. */
 MUST_CHECK int bus_producer_flush(struct bus_producer *producer, int timeout_ms);
 size_t bus_producer_waiting(const struct bus_producer *producer);

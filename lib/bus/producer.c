@@ -25,7 +25,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
 
     (void)rk;
     if (message->err)
-        p->failures++;
+        (void)__atomic_add_fetch(&p->failures, 1, __ATOMIC_RELAXED);
     if (!ticket)
         return;
     ticket->error = door_error(message->err);
@@ -184,10 +184,7 @@ size_t bus_producer_waiting(const struct bus_producer *p)
 
 uint64_t bus_producer_failures(struct bus_producer *p)
 {
-    uint64_t n = p->failures;
-
-    p->failures = 0;
-    return n;
+    return __atomic_exchange_n(&p->failures, 0, __ATOMIC_RELAXED);
 }
 
 int bus_transactions_init(struct bus_producer *p, int timeout_ms, struct why *reterr_why)

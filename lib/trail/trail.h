@@ -67,6 +67,7 @@ struct trail_version {
     bool started_ever; /* false: DescribeTrails says Fresh */
     bool deleted;
     int64_t created_s, updated_s, started_s, stopped_s; /* seconds; 0: never */
+    struct str request;                     /* id of the API call that made this version */
     struct trail_destination *destinations; /* the current one is the last; older ones only while a
                                                partition may still hold events of theirs */
     size_t destination_count;
@@ -94,6 +95,9 @@ trail_version_destination(const struct trail_version *v)
  * an insight event) meant for delivery. NULL settings want nothing. */
 bool trail_wants(const struct trail_version *settings, const struct event *event,
                  struct str region);
+
+/* Fresh (never started), Enable or Disable: the words of DescribeTrails. */
+struct str trail_status_name(const struct trail_version *version);
 
 /* Whether a TrailRegion ("All", or ids separated by commas) covers a region. */
 bool trail_region_covered(struct str regions, struct str region);

@@ -128,6 +128,7 @@ static int parse_version(const struct parsing *p, struct trail_version *v)
     v->updated_s = jsondoc_i64_or(p->doc, "updated", 0);
     v->started_s = jsondoc_i64_or(p->doc, "started", 0);
     v->stopped_s = jsondoc_i64_or(p->doc, "stopped", 0);
+    v->request = copy(p, p->doc, "request");
     if ((r = parse_rw(p, &v->rw)) < 0 || (r = parse_destinations(p, v)) < 0)
         return r;
     return parse_topics(p, jsondoc_get(p->doc, "offsets"), &v->offsets, &v->offset_count);
@@ -228,6 +229,7 @@ int trail_version_render(const struct trail_version *v, bool with_offsets, struc
         jsondoc_set_i64(doc, "updated", v->updated_s) < 0 ||
         jsondoc_set_i64(doc, "started", v->started_s) < 0 ||
         jsondoc_set_i64(doc, "stopped", v->stopped_s) < 0 ||
+        jsondoc_set_str(doc, "request", v->request) < 0 ||
         jsondoc_set(doc, "destinations", destinations_document(v)) < 0)
         return -ERR_NOMEM;
     if (with_offsets &&
@@ -237,6 +239,13 @@ int trail_version_render(const struct trail_version *v, bool with_offsets, struc
 }
 
 /* ---- meaning ----------------------------------------------------------------------------------- */
+
+struct str trail_status_name(const struct trail_version *v)
+{
+    if (v->logging)
+        return STR("Enable");
+    return v->started_ever ? STR("Disable") : STR("Fresh");
+}
 
 bool trail_region_covered(struct str regions, struct str region)
 {
