@@ -1,0 +1,267 @@
+/* service.c - one request: who asks, may they, what do they want. */
+#include "service.h"
+
+#include "daemon/daemon.h"
+#include "log/log.h"
+#include "state/keys.h"
+
+#define NONCE_TTL       STR("1900") /* seconds; twice the clock's tolerance */
+#define ANSWER_SIZE_MAX (64 << 20)
+
+struct operation {
+    const char *action;
+    operation_fn *run;
+    int64_t a_second; /* calls of one account; 0: of the settings */
+    bool writes;
+};
+
+static const struct operation operations[] = {
+    {"LookupEvents", lookup_events, 0, false},
+    {"DescribeRegions", describe_regions, 100, false},
+    {"DescribeTrails", describe_trails, 100, false},
+    {"GetTrailStatus", get_trail_status, 100, false},
+    {"CreateTrail", create_trail, 5, true},
+    {"UpdateTrail", update_trail, 5, true},
+    {"DeleteTrail", delete_trail, 5, true},
+    {"StartLogging", start_logging, 5, true},
+    {"StopLogging", stop_logging, 5, true},
+};
+
+/* Actions of the API that this program does not offer (yet): told from those that nobody knows. */
+static const char *const others[] = {
+    "CreateDeliveryHistoryJob",
+    "GetDeliveryHistoryJob",
+    "ListDeliveryHistoryJobs",
+    "DeleteDeliveryHistoryJob",
+    "GetAccessKeyLastUsedInfo",
+    "GetAccessKeyLastUsedEvents",
+    "GetAccessKeyLastUsedIps",
+    "GetAccessKeyLastUsedProducts",
+    "GetAccessKeyLastUsedResources",
+    "GetGlobalEventsStorageRegion",
+    "UpdateGlobalEventsStorageRegion",
+    "EnableInsight",
+    "DisableInsight",
+    "GetInsightTypes",
+    "GetInsightSelectors",
+    "PutInsightSelectors",
+    "GetInsightsEventsCount",
+    "LookupInsightEvents",
+    "PutDataEventSelector",
+    "GetDataEventSelector",
+    "DeleteDataEventSelector",
+    "ListDataEventSelectors",
+    "ListDataEventServices",
+};
+
+static const struct operation *find_operation(struct str action, struct rpc_failure *failure)
+{
+    for (size_t i = 0; i < ARRAY_LEN(operations); i++)
+        if (str_eq(action, str_from(operations[i].action)))
+            return &operations[i];
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        if (str_eq(action, str_from(others[i]))) {
+            (void)rpc_fail(failure, "ActionNotImplemented", NULL);
+            return NULL;
+        }
+    }
+    (void)rpc_fail(failure, "InvalidAction.NotFound", NULL);
+    return NULL;
+}
+
+bool service_action_writes(struct str action)
+{
+    for (size_t i = 0; i < ARRAY_LEN(operations); i++)
+        if (str_eq(action, str_from(operations[i].action)))
+            return operations[i].writes;
+    return false;
+}
+
+/* ---- nonces and rates: in Redis for all API processes, here while it is away -------------------------- */
+
+static bool nonce_fresh_here(struct service *s, uint64_t hash)
+{
+    for (size_t i = 0; i < SERVICE_NONCES_MAX; i++)
+        if (s->nonces[i] == hash)
+            return false;
+    s->nonces[s->nonce_next++ % SERVICE_NONCES_MAX] = hash;
+    return true;
+}
+
+static bool nonce_fresh(struct service *s, const struct rpc_call *call)
+{
+    struct state_key key = state_key_nonce(call->access_key, call->nonce);
+    bool fresh;
+
+    (void)pthread_mutex_lock(&s->state_lock);
+    STATE_ADD(s->state, STR("SET"), state_key_str(&key), STR("1"), STR("NX"), STR("EX"), NONCE_TTL);
+    if (state_flush(s->state, NULL) == 0 && state_reply(s->state, 0).type != STATE_ERROR)
+        fresh = state_reply(s->state, 0).type == STATE_TEXT;
+    else
+        fresh = nonce_fresh_here(s, str_hash(state_key_str(&key), 11) | 1);
+    (void)pthread_mutex_unlock(&s->state_lock);
+    return fresh;
+}
+
+static int64_t count_here(struct service *s, struct str key, int64_t second)
+{
+    uint64_t who = str_hash(key, 13);
+    size_t slot = who % SERVICE_RATES_MAX;
+
+    if (s->rates[slot].who != who || s->rates[slot].second != second) {
+        s->rates[slot].who = who;
+        s->rates[slot].second = second;
+        s->rates[slot].count = 0;
+    }
+    return ++s->rates[slot].count;
+}
+
+static bool rate_allows(struct service *s, struct str account, const struct operation *op,
+                        int64_t now_s)
+{
+    struct state_key key = state_key_throttle(account, str_from(op->action), now_s);
+    int64_t max = op->a_second ? op->a_second : s->config->api.lookups_a_second, count;
+
+    (void)pthread_mutex_lock(&s->state_lock);
+    STATE_ADD(s->state, STR("INCR"), state_key_str(&key));
+    STATE_ADD(s->state, STR("EXPIRE"), state_key_str(&key), STR("3"));
+    if (state_flush(s->state, NULL) == 0 && state_reply(s->state, 0).type == STATE_INTEGER)
+        count = state_reply(s->state, 0).integer;
+    else
+        count = count_here(s, state_key_str(&key), now_s);
+    (void)pthread_mutex_unlock(&s->state_lock);
+    return count <= max;
+}
+
+/* ---- who asks ------------------------------------------------------------------------------------------- */
+
+static int check_secret(struct service *s, const struct rpc_request *request, struct rpc_call *call,
+                        struct caller *caller, struct rpc_failure *failure)
+{
+    const struct control_key *key = control_key(s->control, call->access_key);
+    AUTO_BUF struct buf secret = {0};
+    bool good;
+
+    if (!key)
+        return rpc_fail(failure, "InvalidAccessKeyId.NotFound", NULL);
+    if (!key->active)
+        return rpc_fail(failure, "InvalidAccessKeyId.Inactive", NULL);
+    if (call->security_token.len)
+        return rpc_fail(failure, "InvalidSecurityToken.Malformed", NULL);
+    buf_init(&secret, 1024);
+    if (control_secret_open(&s->master, key, &secret) < 0) {
+        log_error(-ERR_CONFIG, "the secret of a key cannot be opened: is this the master key of "
+                               "the deployment?");
+        return rpc_fail(failure, "InternalError", NULL);
+    }
+    good = rpc_verify(request, call, buf_str(&secret));
+    crypto_wipe(secret.at, secret.len);
+    if (!good)
+        return rpc_fail(failure, "SignatureDoesNotMatch", NULL);
+    caller->account = arena_copy(caller->arena, key->account);
+    caller->access_key = arena_copy(caller->arena, key->id);
+    return caller->account.at && caller->access_key.at ? 0
+                                                       : rpc_fail(failure, "InternalError", NULL);
+}
+
+static int authenticate(struct service *s, const struct rpc_request *request, struct rpc_call *call,
+                        struct caller *caller, struct rpc_failure *failure)
+{
+    int r;
+
+    if (call->time_s < caller->now_s - RPC_CLOCK_SKEW_S ||
+        call->time_s > caller->now_s + RPC_CLOCK_SKEW_S)
+        return rpc_fail(failure, "InvalidTimeStamp.Expired", NULL);
+    (void)pthread_rwlock_rdlock(&s->control_lock);
+    r = check_secret(s, request, call, caller, failure);
+    (void)pthread_rwlock_unlock(&s->control_lock);
+    if (r == 0 && !nonce_fresh(s, call))
+        r = rpc_fail(failure, "SignatureNonceUsed", NULL);
+    return r;
+}
+
+/* ---- the request -------------------------------------------------------------------------------------------- */
+
+static int run_operation(const struct caller *c, struct jsondoc *answer,
+                         struct rpc_failure *failure)
+{
+    const struct operation *op = find_operation(c->call->action, failure);
+    int r;
+
+    if (!op)
+        return -ERR_INVALID;
+    if (!rate_allows(c->service, c->account, op, c->now_s))
+        r = rpc_fail(failure, "Throttling.User", NULL);
+    else
+        r = op->run(c, answer, failure);
+    if (r > 0)
+        return 0; /* its event went with the change */
+    if (r < 0 && strcmp(failure->code, "Throttling.User") == 0)
+        return r; /* nothing was done, and a flood of refusals is not to become one of events */
+    if (service_publish(c, failure) < 0) {
+        (void)__atomic_add_fetch(&c->service->events_failed, 1, __ATOMIC_RELAXED);
+        return rpc_fail(failure, "ServiceUnavailable", NULL);
+    }
+    return r;
+}
+
+static void render(const struct caller *c, const struct rpc_failure *failure, bool xml,
+                   struct jsondoc *answer, struct http_reply *ret)
+{
+    AUTO_BUF struct buf body = {0};
+
+    buf_init(&body, ANSWER_SIZE_MAX);
+    ret->content_type =
+        xml && failure->code ? "text/xml;charset=utf-8" : "application/json;charset=utf-8";
+    ret->status = failure->code ? failure->status : 200;
+    if (failure->code) {
+        rpc_render_failure(failure, str_from(c->request_id), c->host, xml, &body);
+    } else {
+        (void)jsondoc_set_str(answer, "RequestId", str_from(c->request_id));
+        (void)!jsondoc_render(answer, &body);
+    }
+    ret->body = buf_error(&body) ? STR_NONE : arena_copy(c->arena, buf_str(&body));
+    if (ret->body.at)
+        return;
+    ret->status = 500;
+    ret->body = STR("{\"Code\":\"InternalError\",\"Message\":\"The answer is too large.\"}");
+}
+
+static void count(struct service *s, const struct rpc_failure *failure)
+{
+    (void)__atomic_add_fetch(&s->requests, 1, __ATOMIC_RELAXED);
+    if (failure->code)
+        (void)__atomic_add_fetch(&s->refused, 1, __ATOMIC_RELAXED);
+}
+
+void service_handle(struct service *s, struct str region, const struct rpc_request *request,
+                    struct str peer, struct arena *arena, struct http_reply *ret)
+{
+    AUTO(jsondoc_free) struct jsondoc *answer = jsondoc_object();
+    struct rpc_call *call = arena_get(arena, sizeof(*call));
+    struct caller c = {.service = s,
+                       .call = call,
+                       .region = region,
+                       .peer = peer,
+                       .now_s = daemon_now_ms() / 1000,
+                       .arena = arena};
+    struct rpc_failure failure = {0};
+    int r;
+
+    crypto_uuid(c.request_id);
+    (void)rpc_header(request, "host", &c.host);
+    (void)rpc_header(request, "user-agent", &c.agent);
+    if (!call || !answer) {
+        (void)rpc_fail(&failure, "InternalError", NULL);
+        render(&c, &failure, false, answer, ret);
+        return;
+    }
+    *call = (struct rpc_call){0};
+    r = rpc_parse(request, arena, call, &failure);
+    if (r == 0)
+        r = authenticate(s, request, call, &c, &failure);
+    if (r == 0)
+        r = run_operation(&c, answer, &failure);
+    count(s, &failure);
+    render(&c, &failure, call->xml, answer, ret);
+}
