@@ -64,6 +64,20 @@ static int created(rd_kafka_event_t *event, const char *name, struct why *reterr
     return 0;
 }
 
+/* Known is not enough: a broker that has heard of a partition may not lead it yet. */
+static bool is_led(struct bus_admin *admin, const char *name)
+{
+    int64_t low, high;
+    int32_t count;
+
+    if (bus_admin_partitions(admin, name, &count, NULL) < 0 || count == 0)
+        return false;
+    for (int32_t p = 0; p < count; p++)
+        if (bus_admin_watermarks(admin, name, p, &low, &high, NULL) < 0)
+            return false;
+    return true;
+}
+
 int bus_admin_create(struct bus_admin *admin, const char *name, int partitions, int replication,
                      const struct topic_settings *settings, struct why *reterr_why)
 {
@@ -84,10 +98,8 @@ int bus_admin_create(struct bus_admin *admin, const char *name, int partitions, 
         rd_kafka_event_destroy(event);
     rd_kafka_NewTopic_destroy(topic);
 
-    for (int tries = 0; r == 0 && tries < 100; tries++) { /* until every broker knows it */
-        int32_t count;
-
-        if (bus_admin_partitions(admin, name, &count, NULL) == 0 && count > 0)
+    for (int tries = 0; r == 0 && tries < 100; tries++) {
+        if (is_led(admin, name))
             return 0;
         (void)nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
     }
