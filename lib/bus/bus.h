@@ -5,8 +5,9 @@
  *     reader     no group: given partitions from given offsets, to the end or on and on
  *     admin      topics, watermarks, a group's committed offsets
  *
- * Each handle is used by one thread. Everything that can block takes a timeout. Errors are of lib/base's
- * classes; what librdkafka retries itself is never reported.
+ * Each handle is used by one thread; only a producer may be polled by another than the one that writes.
+ * Everything that can block takes a timeout. Errors are of lib/base's classes; what librdkafka retries itself
+ * is never reported.
  *
  * Layer: I/O. DEPS base, topology, log. Only lib/bus includes rdkafka.h.
  */
@@ -23,7 +24,8 @@
 #define BUS_QUEUE_RECORDS_MAX      200000
 #define BUS_SESSION_TIMEOUT_MS     6000
 #define BUS_TRANSACTION_TIMEOUT_MS 10000
-#define BUS_CALL_TIMEOUT_MS        10000 /* of an administrative call */
+#define BUS_DELIVERY_TIMEOUT_MS    300000 /* of a record outside of transactions */
+#define BUS_CALL_TIMEOUT_MS        10000  /* of an administrative call */
 
 struct bus_settings {
     struct str brokers;  /* host:port, separated by commas */
@@ -126,10 +128,10 @@ struct bus_ticket {
 
 #define BUS_BY_KEY (-1)
 
-/* transactional_id NULL: idempotent only. transaction_timeout_ms 0: BUS_TRANSACTION_TIMEOUT_MS. */
+/* timeout_ms: of a transaction, or with transactional_id NULL (idempotent only) of a record, after which
+ * it has failed; 0: BUS_TRANSACTION_TIMEOUT_MS, BUS_DELIVERY_TIMEOUT_MS. */
 MUST_CHECK int bus_producer_open(const struct bus_settings *settings, const char *transactional_id,
-                                 int transaction_timeout_ms, struct bus_producer **ret,
-                                 struct why *reterr_why);
+                                 int timeout_ms, struct bus_producer **ret, struct why *reterr_why);
 /* What was not acknowledged yet is given up: its tickets are done with -ERR_TIMEOUT. */
 void bus_producer_close(struct bus_producer *producer);
 AUTO_DEFINE(struct bus_producer, bus_producer_close)

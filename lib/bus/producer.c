@@ -39,9 +39,11 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
 static int configure(rd_kafka_conf_t *conf, const char *transactional_id, int timeout_ms,
                      struct why *reterr_why)
 {
+    const char *limited = transactional_id ? "transaction.timeout.ms" : "message.timeout.ms";
     char timeout[16], kilobytes[16], records[16];
     const char *const table[][2] = {
         {"enable.idempotence", "true"},
+        {"partitioner", "murmur2_random"},
         {"acks", "all"},
         {"compression.codec", "lz4"},
         {"linger.ms", "5"},
@@ -53,22 +55,20 @@ static int configure(rd_kafka_conf_t *conf, const char *transactional_id, int ti
     };
     int r = 0;
 
-    (void)snprintf(timeout, sizeof(timeout), "%d",
-                   timeout_ms ? timeout_ms : BUS_TRANSACTION_TIMEOUT_MS);
+    if (timeout_ms == 0)
+        timeout_ms = transactional_id ? BUS_TRANSACTION_TIMEOUT_MS : BUS_DELIVERY_TIMEOUT_MS;
+    (void)snprintf(timeout, sizeof(timeout), "%d", timeout_ms);
     (void)snprintf(kilobytes, sizeof(kilobytes), "%d", BUS_QUEUE_BYTES_MAX / 1024);
     (void)snprintf(records, sizeof(records), "%d", BUS_QUEUE_RECORDS_MAX);
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(table); i++)
         r = door_set(conf, table[i][0], table[i][1], reterr_why);
-    if (r < 0 || !transactional_id)
-        return r;
-    r = door_set(conf, "transactional.id", transactional_id, reterr_why);
-    if (r == 0)
-        r = door_set(conf, "transaction.timeout.ms", timeout, reterr_why);
-    return r;
+    if (r == 0 && transactional_id)
+        r = door_set(conf, "transactional.id", transactional_id, reterr_why);
+    return r < 0 ? r : door_set(conf, limited, timeout, reterr_why);
 }
 
 int bus_producer_open(const struct bus_settings *settings, const char *transactional_id,
-                      int transaction_timeout_ms, struct bus_producer **ret, struct why *reterr_why)
+                      int timeout_ms, struct bus_producer **ret, struct why *reterr_why)
 {
     AUTO(bus_producer_close) struct bus_producer *p = calloc(1, sizeof(*p));
     rd_kafka_conf_t *conf;
@@ -79,7 +79,7 @@ int bus_producer_open(const struct bus_settings *settings, const char *transacti
     conf = door_conf(settings, &r, reterr_why);
     if (!conf)
         return r;
-    r = configure(conf, transactional_id, transaction_timeout_ms, reterr_why);
+    r = configure(conf, transactional_id, timeout_ms, reterr_why);
     if (r < 0) {
         rd_kafka_conf_destroy(conf);
         return r;
@@ -112,15 +112,11 @@ void bus_producer_close(struct bus_producer *p)
 
 static rd_kafka_topic_t *topic_of(struct bus_producer *p, const char *name)
 {
-    rd_kafka_topic_conf_t *conf;
-
     for (size_t i = 0; i < p->topic_count; i++)
         if (strcmp(rd_kafka_topic_name(p->topics[i]), name) == 0)
             return p->topics[i];
     CHECK(p->topic_count < TOPICS_MAX);
-    conf = rd_kafka_topic_conf_new();
-    (void)rd_kafka_topic_conf_set(conf, "partitioner", "murmur2_random", NULL, 0);
-    p->topics[p->topic_count] = rd_kafka_topic_new(p->rk, name, conf);
+    p->topics[p->topic_count] = rd_kafka_topic_new(p->rk, name, NULL);
     CHECK(p->topics[p->topic_count]);
     return p->topics[p->topic_count++];
 }
