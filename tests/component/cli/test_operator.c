@@ -1,0 +1,280 @@
+/* test_operator.c - an operator's commands: topics and generations, accounts and keys.
+ *
+ * services: kafka redis
+ */
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/deployment.h"
+#include "jsondoc/jsondoc.h"
+
+#include "test.h"
+
+#define OUTPUT_MAX 65536
+
+struct world {
+    char program[512];
+    char output[OUTPUT_MAX]; /* of the last command */
+    struct deployment deployment;
+    struct cli cli;
+};
+
+static struct why why;
+
+static void must(int r)
+{
+    if (r < 0)
+        fail_msg("%s: %s", err_name(r), why.text);
+}
+
+/* Runs trailctl with these words; its exit code. Standard error comes with its output. */
+static int run(struct world *w, const char *words)
+{
+    char line[1024];
+    FILE *pipe;
+    size_t len;
+    int status;
+
+    (void)snprintf(line, sizeof(line), "%s %s 2>&1", w->program, words);
+    pipe = popen(line, "re");
+    assert_non_null(pipe);
+    len = fread(w->output, 1, OUTPUT_MAX - 1, pipe);
+    w->output[len] = '\0';
+    status = pclose(pipe);
+    assert_true(WIFEXITED(status));
+    print_message("trailctl %s: %d\n%s", words, WEXITSTATUS(status), w->output);
+    return WEXITSTATUS(status);
+}
+
+static bool said(const struct world *w, const char *what)
+{
+    return strstr(w->output, what) != NULL;
+}
+
+static struct control *view(struct world *w)
+{
+    struct control *control = NULL;
+
+    must(control_view(&w->deployment, &control, &why));
+    return control;
+}
+
+static void write_generation(struct world *w, struct str topic, struct str generation)
+{
+    AUTO(control_pen_close) struct control_pen *pen = NULL;
+    AUTO_BUF struct buf key = {0}, value = {0};
+
+    buf_init(&key, 1000);
+    buf_init(&value, 1000);
+    control_topic_record(topic, generation, &key, &value);
+    must(control_pen_open(&w->deployment, &pen, &why));
+    must(control_pen_write(pen, buf_str(&key), generation.len ? buf_str(&value) : STR_NONE, &why));
+    must(control_pen_commit(pen, &why));
+}
+
+static int setup(void **state)
+{
+    static struct world w;
+    ssize_t len = readlink("/proc/self/exe", w.program, sizeof w.program - 64);
+
+    assert_true(len > 0);
+    *(strrchr(w.program, '/')) = '\0';
+    strcat(w.program, "/../bin/trailctl");
+    must(deployment_open(&w.cli, &w.deployment, &why));
+    assert_int_equal(run(&w, "account list"), 1);
+    assert_true(said(&w, "run `trailctl topics apply`"));
+    assert_int_equal(run(&w, "topics apply"), 0);
+    assert_true(said(&w, "6 topics: 6 created"));
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+
+    deployment_close(&w->deployment);
+    return 0;
+}
+
+static void each_topic_has_a_generation_of_its_own(void **state)
+{
+    AUTO(control_free) struct control *control = view(*state);
+    struct str raw = control_generation(control, STR("raw.cn-hangzhou"));
+    struct str events = control_generation(control, STR("events.cn-hangzhou"));
+
+    assert_int_equal(raw.len, UUID_SIZE - 1);
+    assert_int_equal(events.len, UUID_SIZE - 1);
+    assert_false(str_eq(raw, events));
+    assert_int_equal(control_generation(control, STR("control")).len, UUID_SIZE - 1);
+    assert_int_equal(control_generation(control, STR("global")).len, UUID_SIZE - 1);
+}
+
+static void applying_again_changes_nothing(void **state)
+{
+    struct world *w = *state;
+    AUTO(control_free) struct control *before = view(w), *after = NULL;
+
+    assert_int_equal(run(w, "topics apply"), 0);
+    assert_true(said(w, "0 created, 0 numbered, 6 unchanged"));
+    after = view(w);
+    assert_str_eq(control_generation(after, STR("events.cn-hangzhou")),
+                  control_generation(before, STR("events.cn-hangzhou")));
+}
+
+static void a_topic_without_a_generation_gets_one(void **state)
+{
+    struct world *w = *state;
+    AUTO(control_free) struct control *after = NULL;
+
+    write_generation(w, STR("global"), STR(""));
+    assert_int_equal(run(w, "topics apply"), 0);
+    assert_true(said(w, "0 created, 1 numbered, 5 unchanged"));
+    after = view(w);
+    assert_int_equal(control_generation(after, STR("global")).len, UUID_SIZE - 1);
+}
+
+/* `control` knows a topic that is gone: whoever kept its offsets must not go on with them. */
+static void a_topic_made_anew_gets_a_new_generation(void **state)
+{
+    struct world *w = *state;
+    AUTO(control_free) struct control *after = NULL;
+    char path[] = "/tmp/trailctl.XXXXXX", words[64];
+    FILE *file = fdopen(mkstemp(path), "w");
+
+    assert_non_null(file);
+    write_generation(w, STR("raw.eu-west-1"), STR("an-older-life"));
+    (void)fprintf(file,
+                  "bus: { brokers = \"%s\"; };\nstate: { redis = \"unix:/none\"; };\n"
+                  "topology: { regions = [\"cn-hangzhou\", \"eu-west-1\"]; partitions = 2; };\n"
+                  "security: { master_key_file = \"/none\"; };\ndelivery: { whatever = 1; };\n",
+                  getenv("TRAILBUS_KAFKA"));
+    (void)fclose(file);
+    (void)snprintf(words, sizeof(words), "topics apply --config %s", path);
+    assert_int_equal(run(w, words), 0);
+    (void)unlink(path);
+    assert_true(said(w, "10 topics: 4 created, 0 numbered, 6 unchanged"));
+    assert_true(said(w, "another number"));
+    after = view(w);
+    assert_int_equal(control_generation(after, STR("raw.eu-west-1")).len, UUID_SIZE - 1);
+}
+
+static void of_two_who_change_control_the_older_fails(void **state)
+{
+    struct world *w = *state;
+    AUTO(control_pen_close) struct control_pen *older = NULL, *newer = NULL;
+    AUTO(control_free) struct control *after = NULL;
+
+    must(control_pen_open(&w->deployment, &older, &why));
+    must(control_pen_write(older, STR("topic/x"), STR("{\"topic\":\"x\",\"generation\":\"1\"}"),
+                           &why));
+    must(control_pen_open(&w->deployment, &newer, &why));
+    must(control_pen_write(newer, STR("topic/x"), STR("{\"topic\":\"x\",\"generation\":\"2\"}"),
+                           &why));
+    must(control_pen_commit(newer, &why));
+    assert_true(control_pen_commit(older, &why) < 0);
+    after = view(w);
+    assert_str_eq(control_generation(after, STR("x")), STR("2"));
+}
+
+static struct str member(const struct jsondoc *doc, const char *name)
+{
+    struct str value = STR("");
+
+    assert_true(jsondoc_str(doc, name, &value));
+    return value;
+}
+
+static void an_account_has_a_key_whose_secret_is_sealed(void **state)
+{
+    struct world *w = *state;
+    AUTO(jsondoc_free) struct jsondoc *made = NULL;
+    AUTO(control_free) struct control *control = NULL;
+    AUTO_BUF struct buf secret = {0};
+    const struct control_account *account;
+    const struct control_key *key;
+    struct crypto_key master;
+
+    assert_int_equal(run(w, "account create --json --name Sales"), 0);
+    must(jsondoc_parse(str_trim(str_from(w->output)), &made, &why));
+    control = view(w);
+    account = control_account(control, member(made, "accountId"));
+    key = control_key(control, member(made, "accessKeyId"));
+    assert_non_null(account);
+    assert_non_null(key);
+    assert_str_eq(account->name, STR("Sales"));
+    assert_str_eq(key->account, account->id);
+    assert_true(key->active);
+    must(deployment_master_key(&w->deployment, &master, &why));
+    buf_init(&secret, 1000);
+    must(control_secret_open(&master, key, &secret));
+    assert_str_eq(buf_str(&secret), member(made, "accessKeySecret"));
+    assert_int_equal(run(w, "account list"), 0);
+    assert_true(said(w, "Sales"));
+    assert_int_equal(run(w, "key list --json"), 0);
+    assert_false(said(w, buf_cstr(&secret)));
+}
+
+static void an_account_that_is_known_is_not_made_twice(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(run(w, "account create --id known-1"), 0);
+    assert_int_equal(run(w, "account create --id known-1"), 1);
+    assert_true(said(w, "trailctl key create known-1"));
+    assert_int_equal(run(w, "account create --id 'no id'"), 2);
+}
+
+static void a_secret_is_changed_by_a_second_key(void **state)
+{
+    struct world *w = *state;
+    AUTO(jsondoc_free) struct jsondoc *first = NULL, *second = NULL;
+    AUTO(control_free) struct control *control = NULL;
+    char words[128];
+
+    assert_int_equal(run(w, "account create --json --id rotating"), 0);
+    must(jsondoc_parse(str_trim(str_from(w->output)), &first, &why));
+    assert_int_equal(run(w, "key create rotating --json"), 0);
+    must(jsondoc_parse(str_trim(str_from(w->output)), &second, &why));
+    (void)snprintf(words, sizeof(words), "key disable " STR_FMT,
+                   STR_ARG(member(first, "accessKeyId")));
+    assert_int_equal(run(w, words), 0);
+    control = view(w);
+    assert_false(control_key(control, member(first, "accessKeyId"))->active);
+    assert_true(control_key(control, member(second, "accessKeyId"))->active);
+    assert_int_equal(run(w, "key create nobody"), 1);
+    assert_int_equal(run(w, "key disable nobody"), 1);
+}
+
+static void wrong_calls_end_with_2_and_failures_with_1(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(run(w, ""), 2);
+    assert_int_equal(run(w, "topics"), 2);
+    assert_int_equal(run(w, "topics apply --nonsense"), 2);
+    assert_int_equal(run(w, "topics apply word"), 2);
+    assert_int_equal(run(w, "key create"), 2);
+    assert_int_equal(run(w, "topics apply --config /none"), 1);
+    assert_int_equal(run(w, "--help"), 0);
+    assert_int_equal(run(w, "--version"), 0);
+    assert_int_equal(run(w, "topics apply --help"), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(each_topic_has_a_generation_of_its_own),
+        TEST(applying_again_changes_nothing),
+        TEST(a_topic_without_a_generation_gets_one),
+        TEST(a_topic_made_anew_gets_a_new_generation),
+        TEST(of_two_who_change_control_the_older_fails),
+        TEST(an_account_has_a_key_whose_secret_is_sealed),
+        TEST(an_account_that_is_known_is_not_made_twice),
+        TEST(a_secret_is_changed_by_a_second_key),
+        TEST(wrong_calls_end_with_2_and_failures_with_1),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
