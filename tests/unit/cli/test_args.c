@@ -16,7 +16,7 @@ static struct why why;
 
 static int parse(struct args *ret, const char *const *words)
 {
-    char *argv[ARGS_GIVEN_MAX + 8];
+    char *argv[ARGS_GIVEN_MAX + 8] = {0};
     int argc = 0;
 
     while (words[argc]) {
