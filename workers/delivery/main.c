@@ -92,6 +92,8 @@ struct worker {
     size_t mine_count;
     uint64_t asked[PROGRESS_BATCH_MAX]; /* streams whose progress is in the pipeline, by command */
     size_t asked_count, queued;
+    int failed; /* an effect could not be carried out: the loop begins again */
+    struct why failed_why;
     uint64_t records, failures, lost, stuck, objects_made, events_delivered;
 };
 
@@ -355,6 +357,21 @@ static void commit(struct worker *w, int32_t partition, int64_t offset)
         log_debug("the offset of %s/%d was not committed", w->topic.text, partition);
 }
 
+/* Without an answer nothing can be relied on: the loop begins again (start_over()). */
+static void answer_log_end(struct worker *w, const struct delivery_effect *e)
+{
+    AUTO(bus_admin_close) struct bus_admin *admin = NULL;
+    int64_t low, high;
+    int r = bus_admin_open(&w->bus, &admin, &w->failed_why);
+
+    if (r == 0)
+        r = bus_admin_watermarks(admin, w->topic.text, e->partition, &low, &high, &w->failed_why);
+    if (r == 0)
+        delivery_log_end(w->delivery, e->stream, high);
+    else
+        w->failed = r;
+}
+
 static void carry_out(struct worker *w, const struct delivery_effect *e)
 {
     switch (e->kind) {
@@ -363,6 +380,9 @@ static void carry_out(struct worker *w, const struct delivery_effect *e)
         break;
     case DELIVERY_WRITE_PROGRESS:
         queue_progress_write(w, e);
+        break;
+    case DELIVERY_ASK_END:
+        answer_log_end(w, e);
         break;
     case DELIVERY_LIST:
     case DELIVERY_PUT:
@@ -498,7 +518,11 @@ static int turn(struct worker *w, struct why *reterr_why)
     http_poll(w->http, &fd, 1, any ? 0 : late ? 2 : WAIT_MS);
     bus_wake_drain(fd);
     carry_out_all(w);
-    return 0;
+    if (w->failed < 0)
+        *reterr_why = w->failed_why;
+    r = w->failed;
+    w->failed = 0;
+    return r;
 }
 
 static void beat(struct worker *w, struct heartbeat *heartbeat, const char *state, bool last)

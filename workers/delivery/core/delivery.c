@@ -45,6 +45,7 @@ struct stream {
     int64_t origin, end;      /* of the chain here; end: INT64_MAX while it lives */
     int64_t boundary, cursor; /* cursor: stored; see stream_cursor() */
     bool listed;              /* asked for since the start began */
+    bool end_asked;           /* likewise: the log's end */
 
     struct delivery_record **records; /* matches in order; the first `sealed` are under way */
     size_t count, cap, sealed;
@@ -366,7 +367,7 @@ static void ask_progress(struct delivery *d, struct stream *s)
     if (s->state != STARTING)
         d->starting++;
     s->state = STARTING;
-    s->listed = false;
+    s->listed = s->end_asked = false;
     (void)effect_of(d, DELIVERY_READ_PROGRESS, s);
 }
 
@@ -380,9 +381,15 @@ static void leave_start(struct delivery *d, const struct stream *s)
 static void started(struct delivery *d, struct stream *s)
 {
     const struct partition *p = &d->partitions[s->partition];
+    int64_t log_end = MAX_OF(p->log_end, p->shared);
 
     s->cursor = MIN_OF(s->cursor, s->end);
-    if (s->boundary > p->log_end || (s->cursor > p->log_end && s->cursor != s->end)) { /* rule 1 */
+    if (s->boundary > log_end || (s->cursor > log_end && s->cursor != s->end)) { /* rule 1 */
+        if (!s->end_asked) { /* the log may have grown: somebody else was ahead of us */
+            s->end_asked = true;
+            (void)effect_of(d, DELIVERY_ASK_END, s);
+            return;
+        }
         leave_start(d, s);
         stick(d, s, "its boundary lies beyond the log's end: the log was truncated or made anew");
         return;
@@ -419,6 +426,18 @@ void delivery_progress(struct delivery *d, uint64_t stream, bool known, int64_t 
         return;
     }
     ask_listing(d, s);
+}
+
+void delivery_log_end(struct delivery *d, uint64_t stream, int64_t log_end)
+{
+    struct stream *s = stream_by_id(d, stream);
+    struct partition *p;
+
+    if (!s || s->state != STARTING)
+        return;
+    p = &d->partitions[s->partition];
+    p->log_end = MAX_OF(p->log_end, log_end);
+    started(d, s);
 }
 
 static void target_failed(struct delivery *d, struct target *t, bool at_once);

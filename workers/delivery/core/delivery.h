@@ -68,6 +68,7 @@ struct delivery_record {
 enum delivery_effect_kind {
     DELIVERY_READ_PROGRESS,  /* stream; answer: delivery_progress() */
     DELIVERY_LIST,           /* stream's whole folder since created_s; answer: delivery_listed() */
+    DELIVERY_ASK_END,        /* partition: where does the log end now? answer: delivery_log_end() */
     DELIVERY_PUT,            /* stream, meta, records; answer: delivery_put_done() */
     DELIVERY_HEAD,           /* stream, first, first_time_ms; answer: delivery_head_done() */
     DELIVERY_WRITE_PROGRESS, /* stream, boundary, clear */
@@ -126,6 +127,8 @@ void delivery_out_of_range(struct delivery *delivery, int32_t partition, int64_t
 /* `known` false: Redis has none, or is away. */
 void delivery_progress(struct delivery *delivery, uint64_t stream, bool known, int64_t boundary,
                        int64_t clear);
+/* The log's high watermark, asked for after the stream's progress was read (rule 1). */
+void delivery_log_end(struct delivery *delivery, uint64_t stream, int64_t log_end);
 /* The greatest first offset of the stream's chain and partition among the listed keys, if any. */
 void delivery_listed(struct delivery *delivery, uint64_t stream, enum delivery_outcome outcome,
                      bool any, int64_t first, int64_t first_time_ms, const char *why);
