@@ -6,6 +6,7 @@
 #endif
 
 #define PAIRWISE_KEYS_MAX 8 /* up to here comparing every pair is quicker than a table */
+#define STEPS_PER_KEY_MAX 8 /* on average, in the table; honest keys need one or two */
 
 void json_init(struct json *json)
 {
@@ -204,11 +205,58 @@ static int duplicate(const struct scanner *s, uint32_t key)
                    (int)MIN_OF(name.len, (size_t)100), name.at);
 }
 
+/* Where keys were made to collide: sorting them costs what it costs, whatever they are. */
+struct spelled_key {
+    struct str text; /* escapes resolved */
+    uint32_t token;
+};
+
+static int spelled_compare(const void *a, const void *b)
+{
+    const struct spelled_key *x = a, *y = b;
+    int c = str_cmp(x->text, y->text);
+
+    return c ? c : (x->token > y->token) - (x->token < y->token);
+}
+
+static int check_sorted(const struct scanner *s, struct spelled_key *keys, size_t count)
+{
+    qsort(keys, count, sizeof(*keys), spelled_compare);
+    for (size_t i = 1; i < count; i++)
+        if (str_eq(keys[i - 1].text, keys[i].text))
+            return duplicate(s, keys[i].token);
+    return 0;
+}
+
+static int check_keys_by_sorting(const struct scanner *s, uint32_t object, size_t count)
+{
+    struct json *json = s->json;
+    AUTO_FREE struct spelled_key *keys = malloc(count * sizeof(*keys));
+    AUTO_BUF struct buf plain = {0};
+    size_t n = 0;
+
+    buf_init(&plain, JSON_TEXT_MAX);
+    if (!keys || !buf_reserve(&plain, json->text.len)) /* at once: slices of it must stay */
+        return -ERR_NOMEM;
+    for (uint32_t key = object + 1; key < json->count; key = json->tokens[key + 1].next) {
+        size_t from = plain.len;
+
+        keys[n].token = key;
+        keys[n].text = json_slice(json, key);
+        if (json->tokens[key].escaped) {
+            json_unescape(keys[n].text, &plain);
+            keys[n].text = str_of(plain.at + from, plain.len - from);
+        }
+        n++;
+    }
+    return check_sorted(s, keys, n);
+}
+
 /* Objects of many keys: an open-addressed table of token indexes, sized to the object. */
 static int check_keys_by_table(const struct scanner *s, uint32_t object, size_t count)
 {
     struct json *json = s->json;
-    size_t cap = 64;
+    size_t cap = 64, steps_left = count * STEPS_PER_KEY_MAX;
 
     while (cap < count * 2)
         cap *= 2;
@@ -224,9 +272,12 @@ static int check_keys_by_table(const struct scanner *s, uint32_t object, size_t 
     for (uint32_t key = object + 1; key < json->count; key = json->tokens[key + 1].next) {
         size_t slot = json->tokens[key].hash & (cap - 1);
 
-        for (; json->seen[slot]; slot = (slot + 1) & (cap - 1))
+        for (; json->seen[slot]; slot = (slot + 1) & (cap - 1)) {
             if (keys_equal(json, json->seen[slot], key))
                 return duplicate(s, key);
+            if (steps_left-- == 0)
+                return check_keys_by_sorting(s, object, count);
+        }
         json->seen[slot] = key;
     }
     return 0;

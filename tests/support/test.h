@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -17,6 +19,35 @@
         if (!str_eq(got_, want_))                                                                  \
             fail_msg("got \"%.*s\", wanted \"%.*s\"", STR_ARG(got_), STR_ARG(want_));              \
     } while (0)
+
+/* An error with its sentence, where none is wanted. */
+#define assert_ok(r, why)                                                                          \
+    do {                                                                                           \
+        int r_ = (r);                                                                              \
+        if (r_ < 0)                                                                                \
+            fail_msg("%s: %s", err_name(r_), (why).text);                                          \
+    } while (0)
+
+/* Draws that TRAILBUS_TEST_SEED repeats: xorshift64, started from it or from the clock, and printed. */
+struct draws {
+    uint64_t state;
+};
+static inline struct draws draws_begin(void)
+{
+    const char *given = getenv("TRAILBUS_TEST_SEED");
+    struct draws d = {given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 2654435761u};
+
+    d.state += d.state == 0;
+    print_message("TRAILBUS_TEST_SEED=%llu\n", (unsigned long long)d.state);
+    return d;
+}
+static inline uint64_t draws_next(struct draws *d, uint64_t below)
+{
+    d->state ^= d->state << 13;
+    d->state ^= d->state >> 7;
+    d->state ^= d->state << 17;
+    return d->state % below;
+}
 
 /* TESTS(a_test, another_test) is the file's main. */
 #define TESTS(...)                                                                                 \
