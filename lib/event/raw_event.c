@@ -69,11 +69,17 @@ struct rendering {
     struct raw_event_texts *texts;
 };
 
-static void note_text(struct rendering *r, size_t at, size_t len)
+/* A value begins here; its number, for note_end(). Texts are noted in the order of their beginnings. */
+static size_t note_begin(struct rendering *r)
 {
     CHECK(r->texts->count < RAW_EVENT_TEXTS_MAX);
-    r->texts->text[r->texts->count].at = (uint32_t)at;
-    r->texts->text[r->texts->count++].len = (uint32_t)len;
+    r->texts->text[r->texts->count].at = (uint32_t)r->out->len;
+    return r->texts->count++;
+}
+
+static void note_end(struct rendering *r, size_t number)
+{
+    r->texts->text[number].len = (uint32_t)r->out->len - r->texts->text[number].at;
 }
 
 /* The union ["null", …]: whether a value follows. */
@@ -100,7 +106,7 @@ static void render_record(struct rendering *r, const struct field *table, size_t
 
 static void render_value(struct rendering *r, enum field_kind kind)
 {
-    struct str text;
+    size_t number;
 
     switch (kind) {
     case FIELD_STRING:
@@ -112,12 +118,14 @@ static void render_value(struct rendering *r, enum field_kind kind)
         buf_add_str(r->out, avro_boolean(&r->in) ? STR("true") : STR("false"));
         break;
     case FIELD_TEXT:
-        text = str_trim(avro_string(&r->in));
-        note_text(r, r->out->len, text.len);
-        buf_add_str(r->out, text);
+        number = note_begin(r);
+        buf_add_str(r->out, str_trim(avro_string(&r->in)));
+        note_end(r, number);
         break;
-    case FIELD_IDENTITY:
+    case FIELD_IDENTITY: /* its extension is a text, too */
+        number = note_begin(r);
         render_record(r, identity_fields, ARRAY_LEN(identity_fields));
+        note_end(r, number);
         break;
     }
 }

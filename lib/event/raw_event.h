@@ -18,7 +18,8 @@
 #define RAW_EVENT_SIZE_MAX  (256 * 1024)
 #define RAW_EVENT_TEXTS_MAX 16 /* JSON texts in one Avro event */
 
-/* Where JSON texts of a rendered event stand: each must be one value, which only a scan can tell. */
+/* Where values made of JSON texts stand in a rendered event: each must be one value, which only a scan can
+ * tell. */
 struct raw_event_texts {
     struct {
         uint32_t at, len;
