@@ -78,8 +78,8 @@ struct event {
 /* Appends the wire form. -ERR_LIMIT when it would exceed EVENT_ENCODED_SIZE_MAX. */
 MUST_CHECK int event_encode(const struct event *event, struct buf *out);
 
-/* Reads the wire form of this or of an older or newer schema (unknown fields are skipped, missing
- * ones have their default). -ERR_INVALID with *reterr_why for any other bytes. */
+/* Reads the wire form of this schema. -ERR_INVALID with *reterr_why for any other bytes: a changed schema
+ * has another fingerprint, and its program another decoder. */
 MUST_CHECK int event_decode(struct str bytes, struct event *ret, struct why *reterr_why);
 
 #endif
