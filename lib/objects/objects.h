@@ -65,7 +65,7 @@ MUST_CHECK int objects_list(struct http *http, const struct objects_store *store
                             struct str bucket, struct str prefix, struct str start_after,
                             struct str token, objects_done_fn *done, void *arg);
 
-/* Rule 15: writes the probe key create-only twice; the second must be refused. Waits; for the API and for a
+/* Rule 15: lists the probe key, writes it create-only twice; the second must be refused. Waits; for the API and for a
  * worker's first use. OBJECTS_OK, or why the bucket cannot be used. */
 enum objects_outcome objects_probe(const struct objects_store *store, int64_t now_s,
                                    struct str bucket, struct str prefix, struct why *ret_why);

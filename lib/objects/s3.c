@@ -501,19 +501,40 @@ static void on_waited(void *arg, const struct objects_result *result)
     *w = (struct waiting){true, result->outcome, result->why};
 }
 
+static enum objects_outcome wait_for(struct http *http, struct waiting *waiting, int r,
+                                     struct why *why)
+{
+    if (r < 0)
+        return OBJECTS_UNCLEAR;
+    while (!waiting->done)
+        http_poll(http, NULL, 0, 1000);
+    *why = waiting->why;
+    return waiting->outcome;
+}
+
 static enum objects_outcome probe_put(struct http *http, const struct objects_store *store,
                                       int64_t now_s, struct str bucket, struct str key,
                                       struct why *why)
 {
-    struct waiting waiting = {.outcome = OBJECTS_UNCLEAR};
+    struct waiting waiting = {0};
 
-    if (objects_put(http, store, now_s, bucket, key, STR("trailbus"), NULL, 0, on_waited,
-                    &waiting) < 0)
-        return OBJECTS_UNCLEAR;
-    while (!waiting.done)
-        http_poll(http, NULL, 0, 1000);
-    *why = waiting.why;
-    return waiting.outcome;
+    return wait_for(
+        http, &waiting,
+        objects_put(http, store, now_s, bucket, key, STR("trailbus"), NULL, 0, on_waited, &waiting),
+        why);
+}
+
+/* Listing is needed as well (rule 5), and a store may call a missing bucket "denied" in any other answer. */
+static enum objects_outcome probe_list(struct http *http, const struct objects_store *store,
+                                       int64_t now_s, struct str bucket, struct str key,
+                                       struct why *why)
+{
+    struct waiting waiting = {0};
+
+    return wait_for(
+        http, &waiting,
+        objects_list(http, store, now_s, bucket, key, STR_NONE, STR_NONE, on_waited, &waiting),
+        why);
 }
 
 enum objects_outcome objects_probe(const struct objects_store *store, int64_t now_s,
@@ -527,14 +548,14 @@ enum objects_outcome objects_probe(const struct objects_store *store, int64_t no
     buf_addf(&key, STR_FMT "%sAliyunLogs/trailbus-probe", STR_ARG(prefix), prefix.len ? "/" : "");
     if (!http || buf_error(&key))
         return OBJECTS_UNCLEAR;
+    outcome = probe_list(http, store, now_s, bucket, buf_str(&key), ret_why);
+    if (outcome != OBJECTS_OK)
+        return outcome;
     outcome = probe_put(http, store, now_s, bucket, buf_str(&key), ret_why);
-    if (outcome == OBJECTS_OK) {
+    if (outcome == OBJECTS_OK)
         outcome = probe_put(http, store, now_s, bucket, buf_str(&key), ret_why);
-        if (outcome == OBJECTS_OK) {
-            (void)why_set(ret_why, 0,
-                          "the store lets objects be overwritten in spite of If-None-Match");
-            return OBJECTS_REFUSED;
-        }
-    }
-    return outcome == OBJECTS_EXISTS ? OBJECTS_OK : outcome;
+    if (outcome != OBJECTS_OK)
+        return outcome == OBJECTS_EXISTS ? OBJECTS_OK : outcome;
+    (void)why_set(ret_why, 0, "the store lets objects be overwritten in spite of If-None-Match");
+    return OBJECTS_REFUSED;
 }

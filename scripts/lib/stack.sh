@@ -57,9 +57,10 @@ stack_choose() {
         [[ -v $name ]] || missing+=("$name")
     done
     S3_SECRET=${S3_SECRET:-$(random_hex 20)}
+    S3_WORKER_SECRET=${S3_WORKER_SECRET:-$(random_hex 20)}
     # shellcheck disable=SC1090
     ((${#missing[@]} == 0)) || . <(choose_ports "${missing[@]}")
-    declare -p REGIONS S3_SECRET "${!PORT_@}" | sed 's/^declare -- //' | write_if_new "$RUN/stack.env"
+    declare -p REGIONS S3_SECRET S3_WORKER_SECRET "${!PORT_@}" | sed 's/^declare -- //' | write_if_new "$RUN/stack.env"
     DEFAULT_REGION=${REGIONS%% *}
 }
 
@@ -99,7 +100,7 @@ stack_configure() {
     # shellcheck disable=SC2086
     local values=(RUN="$RUN" REDIS_PORT="$PORT_REDIS" REDIS="redis://$(address REDIS)/0" S3="http://$(address S3)"
         KAFKA="$(address KAFKA)" KAFKA_CONTROLLER="$(address KAFKA_CONTROLLER)"
-        S3_ACCESS_KEY_ID=local S3_SECRET_ACCESS_KEY="$S3_SECRET"
+        S3_SECRET="$S3_SECRET" S3_WORKER_SECRET="$S3_WORKER_SECRET"
         REGIONS="$(joined '", "' $REGIONS)" LISTEN="$(joined $',\n               ' "${listen[@]}")")
     [[ -f $RUN/secrets/master.key ]] || random_hex 32 > "$RUN/secrets/master.key"
     for template in "$ROOT"/deploy/local/*.in; do
