@@ -1,0 +1,68 @@
+/* redis.c - progress, as unreliable as rule 17 allows: never ahead of what was written, but anything else. */
+#include "sim.h"
+
+static bool is_for(const struct progress *v, const struct call *c)
+{
+    return strcmp(v->chain, c->chain) == 0 && v->partition == c->partition;
+}
+
+void redis_begin(struct sim *sim, int worker, const struct delivery_effect *effect)
+{
+    bool write = effect->kind == DELIVERY_WRITE_PROGRESS;
+    struct call *c;
+
+    if (write && !sim->quiet && sim_chance(sim, sim->faults.redis_lost))
+        return;
+    c = call_new(sim, worker, effect);
+    c->boundary = effect->boundary;
+    c->clear = effect->clear;
+    c->arrives_ms = sim->now_ms;
+    if (!sim->quiet && sim_chance(sim, sim->faults.redis_late))
+        c->arrives_ms += sim_between(sim, 1, 2000);
+    c->answer_ms = write ? INT64_MAX : c->arrives_ms;
+}
+
+static void write_value(struct sim *sim, const struct call *c)
+{
+    struct redis *r = &sim->redis;
+
+    for (size_t i = 0; i < r->count; i++)
+        if (is_for(&r->values[i], c))
+            r->values[i].current = false;
+    SIM_GROW(r->values, r->count, r->cap);
+    r->values[r->count] = (struct progress){
+        .partition = c->partition, .boundary = c->boundary, .clear = c->clear, .current = true};
+    memcpy(r->values[r->count++].chain, c->chain, TRAIL_CHAIN_SIZE);
+}
+
+void redis_carry_out(struct sim *sim, struct call *c)
+{
+    bool old = !sim->quiet && sim_chance(sim, sim->faults.redis_old);
+
+    if (c->kind == DELIVERY_WRITE_PROGRESS) {
+        write_value(sim, c);
+        return;
+    }
+    if (!sim->quiet && sim_chance(sim, sim->faults.redis_away))
+        return;
+    for (size_t i = 0; i < sim->redis.count; i++) {
+        const struct progress *v = &sim->redis.values[i];
+
+        if (!is_for(v, c) || !(v->current || old) || (old && c->known && sim_chance(sim, 50)))
+            continue;
+        c->known = true;
+        c->boundary = v->boundary;
+        c->clear = v->clear;
+    }
+}
+
+void redis_empty(struct sim *sim)
+{
+    sim->redis.count = 0;
+    sim_trace(sim, "redis: emptied");
+}
+
+void redis_free(struct sim *sim)
+{
+    free(sim->redis.values);
+}

@@ -1,0 +1,343 @@
+/* run.c - one seed: a world that goes wrong for a while, and then comes to rest. */
+#include <stdio.h>
+
+#include "sim.h"
+
+#define STEPS_LEAST    100
+#define STEPS_MOST     900
+#define ROUND_MS       20
+#define ROUNDS_TO_REST 20000
+
+/* ---- what a run is like ------------------------------------------------------------------------------- */
+
+/* Half of what can go wrong does not in a given run: some faults hide behind others. */
+static int64_t some(struct sim *sim, int64_t most)
+{
+    return sim_chance(sim, 50) ? 0 : sim_between(sim, 1, most);
+}
+
+static void draw_faults(struct sim *sim)
+{
+    sim->faults = (struct faults){
+        .crash = some(sim, 60),
+        .zombie = some(sim, 60),
+        .sleep = some(sim, 60),
+        .abort = some(sim, 40),
+        .retention = some(sim, 50),
+        .arbitrary_commit = some(sim, 60),
+        .slow = some(sim, 80),
+        .refused = some(sim, 30),
+        .lost_answer = some(sim, 40),
+        .late_put = some(sim, 40),
+        .hidden = some(sim, 80),
+        .not_found = some(sim, 50),
+        .down = some(sim, 60),
+        .at_once = some(sim, 20),
+        .redis_lost = some(sim, 60),
+        .redis_late = some(sim, 60),
+        .redis_old = some(sim, 60),
+        .redis_empty = some(sim, 60),
+        .redis_away = some(sim, 50),
+    };
+}
+
+static void draw_settings(struct sim *sim)
+{
+    sim->partition_count = (int32_t)sim_between(sim, 1, PARTITIONS_MAX);
+    sim->settings = (struct delivery_settings){
+        .region = HERE,
+        .topic = TOPIC,
+        .generation = GENERATION,
+        .partition_count = sim->partition_count,
+        .flush_age_ms = sim_between(sim, 20, 800),
+        .flush_bytes = sim_between(sim, 50, 2500),
+        .memory_max = sim_between(sim, 200, 10000),
+        .uploads_max = sim_between(sim, 1, 5),
+        .park_after_ms = sim_between(sim, 0, 600),
+        .retry_first_ms = sim_between(sim, 1, 60),
+        .retry_max_ms = sim_between(sim, 60, 800),
+        .buffer_age_max_ms = RETENTION_MS / 2,
+        .progress_ms = sim_between(sim, 20, 800),
+    };
+}
+
+/* Trails that are older than some partitions: "a partition missing in an entry was added later". */
+static void draw_trails(struct sim *sim)
+{
+    int64_t count = sim_between(sim, 1, 3);
+    int32_t partition_count = sim->partition_count;
+
+    if (sim_chance(sim, 30))
+        sim->partition_count = 1;
+    while (count-- > 0) {
+        trails_create(sim);
+        log_mark_all(sim);
+    }
+    sim->partition_count = partition_count;
+}
+
+/* ---- what happens next ---------------------------------------------------------------------------------- */
+
+static int some_worker(struct sim *sim)
+{
+    return (int)sim_between(sim, 0, WORKERS - 1);
+}
+
+static void step_events(struct sim *sim)
+{
+    log_begin_events(sim);
+    if (sim_chance(sim, 60))
+        log_mark_all(sim);
+}
+
+static void step_change(struct sim *sim)
+{
+    trails_change(sim);
+    if (sim_chance(sim, 60))
+        log_mark_all(sim);
+}
+
+static void step_shared(struct sim *sim)
+{
+    worker_poll_shared(sim, some_worker(sim), sim_between(sim, 1, 8));
+}
+
+static void step_late(struct sim *sim)
+{
+    worker_poll_late(sim, some_worker(sim), sim_between(sim, 1, 8));
+}
+
+static void step_tick(struct sim *sim)
+{
+    worker_tick(sim, some_worker(sim));
+}
+
+static void step_answer(struct sim *sim)
+{
+    int worker = some_worker(sim);
+
+    for (int64_t n = sim_between(sim, 1, 4); n > 0 && worker_answer(sim, worker); n--)
+        ;
+}
+
+static void step_take(struct sim *sim)
+{
+    int worker = some_worker(sim);
+
+    if (sim->workers[worker].alive && !sim->workers[worker].core && worker_can_take(sim))
+        worker_take(sim, worker);
+}
+
+static void step_start(struct sim *sim)
+{
+    int worker = some_worker(sim), alive = 0;
+
+    for (int w = 0; w < WORKERS; w++)
+        alive += sim->workers[w].alive;
+    if (!sim->workers[worker].alive && (alive == 0 || sim_chance(sim, sim->faults.zombie)))
+        worker_start(sim, worker, false);
+}
+
+static void step_stop(struct sim *sim)
+{
+    int worker = some_worker(sim);
+    struct sim_worker *w = &sim->workers[worker];
+
+    if (!w->alive || !sim_chance(sim, sim->faults.crash))
+        return;
+    if (w->core && sim_chance(sim, 20)) {
+        w->draining = true;
+        delivery_drain(w->core);
+    } else if (sim_chance(sim, 15)) {
+        worker_revoke_one(sim, worker);
+    } else {
+        worker_kill(sim, worker);
+    }
+}
+
+static void step_sleep(struct sim *sim)
+{
+    int worker = some_worker(sim);
+
+    if (!sim->workers[worker].core || !sim_chance(sim, sim->faults.sleep))
+        return;
+    sim->workers[worker].awake_ms =
+        sim->now_ms + sim_between(sim, 1, sim_chance(sim, 30) ? 2 * RETENTION_MS : 1000);
+    sim_trace(sim, "worker %d: sleeps until %lld", worker,
+              (long long)sim->workers[worker].awake_ms);
+}
+
+static void step_bucket(struct sim *sim)
+{
+    int bucket = (int)sim_between(sim, 0, BUCKETS - 1);
+
+    sim->buckets[bucket].state = BUCKET_UP;
+    if (sim_chance(sim, sim->faults.down))
+        sim->buckets[bucket].state = sim_chance(sim, 50) ? BUCKET_REFUSING : BUCKET_MUTE;
+    sim_trace(sim, "bucket %d: state %d", bucket, sim->buckets[bucket].state);
+}
+
+static void step_redis(struct sim *sim)
+{
+    if (sim_chance(sim, sim->faults.redis_empty))
+        redis_empty(sim);
+}
+
+static void step_retention(struct sim *sim)
+{
+    if (sim_chance(sim, sim->faults.retention))
+        log_retain(sim);
+}
+
+static void step_time(struct sim *sim)
+{
+    int64_t most = sim_chance(sim, 10) ? RETENTION_MS : 500;
+
+    sim->now_ms += sim_between(sim, 0, most);
+}
+
+static const struct {
+    void (*happens)(struct sim *sim);
+    int weight;
+} steps[] = {
+    {step_events, 12}, {log_mark_some, 8}, {step_change, 2}, {step_shared, 24},   {step_late, 16},
+    {step_tick, 24},   {step_answer, 30},  {step_take, 8},   {step_start, 6},     {step_stop, 3},
+    {step_sleep, 2},   {step_bucket, 2},   {step_redis, 1},  {step_retention, 3}, {step_time, 2},
+};
+
+static void step(struct sim *sim)
+{
+    int64_t all = 0, drawn;
+    size_t i = 0;
+
+    for (size_t n = 0; n < ARRAY_LEN(steps); n++)
+        all += steps[n].weight;
+    drawn = sim_between(sim, 0, all - 1);
+    while (drawn >= steps[i].weight)
+        drawn -= steps[i++].weight;
+    sim->step++;
+    sim->now_ms += sim_between(sim, 0, 20);
+    calls_arrive(sim);
+    steps[i].happens(sim);
+}
+
+/* ---- rest ------------------------------------------------------------------------------------------------- */
+
+static void round_of_rest(struct sim *sim, int worker)
+{
+    sim->step++;
+    sim->now_ms += ROUND_MS;
+    calls_arrive(sim);
+    if (!sim->workers[worker].alive)
+        worker_start(sim, worker, true);
+    if (!sim->workers[worker].core)
+        worker_take(sim, worker);
+    worker_poll_shared(sim, worker, 100);
+    if (sim->workers[worker].alive)
+        worker_poll_late(sim, worker, 100);
+    worker_tick(sim, worker);
+    while (worker_answer(sim, worker))
+        ;
+}
+
+static void come_to_rest(struct sim *sim, int worker)
+{
+    struct delivery_view view = {0};
+
+    for (int64_t n = 0; n < ROUNDS_TO_REST; n++) {
+        round_of_rest(sim, worker);
+        if (worker_at_rest(sim, worker) && oracle_complete(sim))
+            return;
+    }
+    delivery_view(sim->workers[worker].core, &view);
+    sim_fail(sim, "does not come to rest: %zu late, %zu parked, %zu stuck, %lld buffered",
+             view.late, view.parked, view.stuck, (long long)view.buffered_records);
+}
+
+static bool knows_all(const struct sim *sim, int worker)
+{
+    const struct sim_worker *w = &sim->workers[worker];
+    bool all = w->alive && !w->draining;
+
+    for (int32_t p = 0; p < sim->partition_count; p++)
+        all &= w->owns[p];
+    return all;
+}
+
+/* Nothing goes wrong any more; one worker is left, an old one or a new one. */
+static void calm_down(struct sim *sim)
+{
+    int last = some_worker(sim);
+
+    sim->quiet = true;
+    log_mark_all(sim);
+    for (int b = 0; b < BUCKETS; b++)
+        sim->buckets[b].state = BUCKET_UP;
+    for (int w = 0; w < WORKERS; w++) {
+        sim->workers[w].awake_ms = 0;
+        if (sim->workers[w].alive && (w != last || !knows_all(sim, w) || sim_chance(sim, 30)))
+            worker_kill(sim, w);
+    }
+    log_begin_events(sim);
+    log_mark_all(sim);
+    sim_trace(sim, "nothing goes wrong any more");
+    come_to_rest(sim, last);
+    oracle_final(sim);
+    /* Whoever comes next, wherever the group stands: nothing is added. */
+    worker_kill(sim, last);
+    if (sim_chance(sim, 50))
+        redis_empty(sim);
+    for (int32_t p = 0; p < sim->partition_count; p++)
+        sim->logs[p].committed = sim_between(sim, 0, sim->logs[p].end);
+    come_to_rest(sim, last);
+    oracle_final(sim);
+}
+
+static void count(const struct sim *sim, struct sim_totals *totals)
+{
+    totals->steps += (uint64_t)sim->step;
+    totals->lives += sim->lives;
+    totals->lost += sim->lost_offsets;
+    totals->adopted += sim->adopted;
+    for (int32_t p = 0; p < sim->partition_count; p++) {
+        totals->events += (uint64_t)sim->logs[p].end;
+        for (int t = 0; t < sim->trail_count; t++)
+            for (int64_t o = 0; o < sim->logs[p].end; o++)
+                totals->expected += trails_expect(sim, t, p, o) != 0;
+    }
+    for (size_t b = 0; b < BUCKETS; b++)
+        totals->objects += sim->buckets[b].count;
+}
+
+static void sim_free(struct sim *sim)
+{
+    for (int w = 0; w < WORKERS; w++)
+        worker_kill(sim, w);
+    calls_free(sim);
+    store_free(sim);
+    redis_free(sim);
+    trails_free(sim);
+    oracle_free(sim);
+    free(sim->transactions);
+    for (size_t p = 0; p < PARTITIONS_MAX; p++)
+        free(sim->logs[p].entries);
+    free(sim);
+}
+
+void sim_run(uint64_t seed, bool tracing, struct sim_totals *totals)
+{
+    struct sim *sim = calloc(1, sizeof(*sim));
+
+    CHECK(sim);
+    sim->seed = seed;
+    sim->random = seed * 0x9e3779b97f4a7c15 + 1;
+    sim->tracing = tracing;
+    draw_settings(sim);
+    draw_faults(sim);
+    draw_trails(sim);
+    for (int64_t n = sim_between(sim, STEPS_LEAST, STEPS_MOST); n > 0; n--)
+        step(sim);
+    calm_down(sim);
+    count(sim, totals);
+    sim_free(sim);
+}
