@@ -213,14 +213,31 @@ static void effects_forget(struct delivery *d, uint64_t stream)
     d->effect_count = kept;
 }
 
+/* Between a PUT's sealing and its sending another answer may have parked the stream: its buffer is gone, and
+ * nothing has been sent. */
+static bool put_stands(struct delivery *d, struct delivery_effect *e)
+{
+    struct stream *s = stream_by_id(d, e->stream);
+
+    if (s->sealed == 0) {
+        s->upload = UPLOAD_NONE;
+        d->uploads--;
+        return false;
+    }
+    e->records = (const struct delivery_record *const *)s->records;
+    return true;
+}
+
 bool delivery_next(struct delivery *d, struct delivery_effect *ret)
 {
-    if (d->effect_count == 0)
-        return false;
-    *ret = d->effects[d->effect_first];
-    d->effect_first = (d->effect_first + 1) % d->effect_cap;
-    d->effect_count--;
-    return true;
+    while (d->effect_count) {
+        *ret = d->effects[d->effect_first];
+        d->effect_first = (d->effect_first + 1) % d->effect_cap;
+        d->effect_count--;
+        if (ret->kind != DELIVERY_PUT || put_stands(d, ret))
+            return true;
+    }
+    return false;
 }
 
 /* Rule 17: one value, both parts of the same moment. Only what has settled is in the boundary. */
@@ -249,7 +266,8 @@ static void drop_first(struct delivery *d, struct stream *s, size_t n)
         free(s->records[i]);
     }
     s->count -= n;
-    memmove(s->records, s->records + n, s->count * sizeof(s->records[0]));
+    if (s->count)
+        memmove(s->records, s->records + n, s->count * sizeof(s->records[0]));
     s->since_ms = d->now_ms;
     s->sealed = 0;
 }
@@ -571,7 +589,6 @@ static void send_put(struct delivery *d, struct stream *s)
     d->uploads++;
     e->meta = s->flight;
     e->first_time_ms = s->flight_time_ms;
-    e->records = (const struct delivery_record *const *)s->records;
 }
 
 /* Cuts a batch off the buffer: all of it, or as much as an object should hold. */
