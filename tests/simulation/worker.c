@@ -342,7 +342,8 @@ bool worker_answer(struct sim *sim, int worker)
     if (!awake(sim, w))
         return false;
     for (struct call *c = sim->calls; c; c = c->next)
-        if (c->life == w->life && c->answer_ms <= sim->now_ms && sim_between(sim, 0, seen++) == 0)
+        if (c->life == w->life && c->answer_ms <= sim->now_ms &&
+            (c->arrived || c->arrives_ms > c->answer_ms) && sim_between(sim, 0, seen++) == 0)
             due = c; /* any of them, with equal chance */
     if (!due)
         return false;
