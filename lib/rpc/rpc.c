@@ -250,7 +250,7 @@ static int parse_acs3(const struct rpc_request *q, struct str authorization, str
         "host",       "x-acs-action",          "x-acs-version",
         "x-acs-date", "x-acs-signature-nonce", "x-acs-content-sha256"};
     struct str date = header_or_none(q, "x-acs-date");
-    AUTO_BUF struct buf query;
+    AUTO_BUF struct buf query = {0};
     int r;
 
     call->family = RPC_ACS3;
@@ -354,7 +354,7 @@ int rpc_parse(const struct rpc_request *q, struct arena *arena, struct rpc_call 
 bool rpc_verify(const struct rpc_request *q, struct rpc_call *call, struct str secret)
 {
     struct sign_pair params[RPC_PARAMS_MAX];
-    AUTO_BUF struct buf signature;
+    AUTO_BUF struct buf signature = {0};
     size_t count = 0;
     int r;
 
