@@ -162,6 +162,9 @@ static void on_listed(void *arg, const struct objects_result *result)
     if (!q->uploads->delivery)
         return;
     if (q->kind == DELIVERY_PROBE) {
+        if (result->outcome != OBJECTS_OK) /* says more than the PUT that failed: no bucket, say */
+            q->uploads->owner.delivered(q->uploads->owner.arg, str_from(q->trail),
+                                        result->why.text);
         delivery_probed(q->uploads->delivery, q->stream, outcome_of(result->outcome),
                         result->why.text);
     } else if (result->outcome == OBJECTS_OK && result->next_token.len) {
