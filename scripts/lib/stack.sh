@@ -101,6 +101,7 @@ stack_configure() {
     local values=(RUN="$RUN" REDIS_PORT="$PORT_REDIS" REDIS="redis://$(address REDIS)/0" S3="http://$(address S3)"
         KAFKA="$(address KAFKA)" KAFKA_CONTROLLER="$(address KAFKA_CONTROLLER)"
         S3_SECRET="$S3_SECRET" S3_WORKER_SECRET="$S3_WORKER_SECRET"
+        LOOKUPS_A_SECOND="${TRAILBUS_LOOKUPS_A_SECOND:-2}"
         REGIONS="$(joined '", "' $REGIONS)" LISTEN="$(joined $',\n               ' "${listen[@]}")")
     [[ -f $RUN/secrets/master.key ]] || random_hex 32 > "$RUN/secrets/master.key"
     for template in "$ROOT"/deploy/local/*.in; do
