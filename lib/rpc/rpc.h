@@ -66,7 +66,7 @@ bool rpc_header(const struct rpc_request *request, const char *name, struct str 
 /* "" when absent. */
 struct str rpc_param(const struct rpc_call *call, const char *name);
 bool rpc_has(const struct rpc_call *call, const char *name);
-/* True, true, 1 …; absent: false. */
+/* true or false in any case; absent: false. */
 MUST_CHECK int rpc_bool(const struct rpc_call *call, const char *name, bool *ret,
                         struct rpc_failure *reterr_failure);
 
