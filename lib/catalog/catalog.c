@@ -52,14 +52,11 @@ static bool names_have(const struct names *names, struct str name)
            bsearch(&name, names->at, names->count, sizeof(*names->at), name_compare) != NULL;
 }
 
-static int names_load(const struct jsondoc *rule, const char *key, struct names *ret,
+static int names_load(const struct jsondoc *list, const char *key, struct names *ret,
                       struct why *why)
 {
-    const struct jsondoc *list = jsondoc_get(rule, key);
-    size_t count = list ? jsondoc_len(list) : 0;
+    size_t count = jsondoc_len(list);
 
-    if (!list)
-        return 0;
     if (!jsondoc_is_array(list) || count > CATALOG_NAMES_MAX)
         return why_set(why, -ERR_CONFIG, "catalog: \"%s\" must be a list of at most %d names", key,
                        CATALOG_NAMES_MAX);
@@ -71,6 +68,38 @@ static int names_load(const struct jsondoc *rule, const char *key, struct names 
             return why_set(why, -ERR_CONFIG, "catalog: \"%s\" must hold names", key);
     qsort(ret->at, ret->count, sizeof(*ret->at), name_compare);
     return 0;
+}
+
+static int rule_load(const struct jsondoc *rule, struct catalog_service *s, struct why *why)
+{
+    const struct {
+        const char *part;
+        struct names *names;
+    } parts[] = {{"allow", &s->allow},
+                 {"deny", &s->deny},
+                 {"regions", &s->regions},
+                 {"read", &s->read},
+                 {"write", &s->write}};
+    const struct jsondoc *value;
+    void *cursor = NULL;
+    struct str key;
+    int r = 0;
+
+    if (!jsondoc_is_object(rule))
+        return why_set(why, -ERR_CONFIG, "catalog: the \"rule\" of " STR_FMT " must be an object",
+                       STR_ARG(s->code));
+    while (r == 0 && jsondoc_each(rule, &cursor, &key, &value)) {
+        size_t i = 0;
+
+        while (i < ARRAY_LEN(parts) && !str_eq(key, str_from(parts[i].part)))
+            i++;
+        r = i < ARRAY_LEN(parts)
+                ? names_load(value, parts[i].part, parts[i].names, why)
+                : why_set(why, -ERR_CONFIG,
+                          "catalog: the rule of " STR_FMT " has no part \"" STR_FMT "\"",
+                          STR_ARG(s->code), STR_ARG(key));
+    }
+    return r;
 }
 
 static void service_free(struct catalog_service *s)
@@ -101,7 +130,7 @@ static int service_add(struct catalog *c, const struct jsondoc *row, struct str 
     AUTO(service_free) struct catalog_service *s = calloc(1, sizeof(*s));
     const struct jsondoc *rule = jsondoc_get(row, "rule");
     uint16_t *slot = find_slot(c, code);
-    int r = 0;
+    int r;
 
     if (!s)
         return -ERR_NOMEM;
@@ -109,11 +138,8 @@ static int service_add(struct catalog *c, const struct jsondoc *row, struct str 
         return 0;
     s->code = code;
     s->global = jsondoc_bool(row, "global");
-    if (rule && ((r = names_load(rule, "allow", &s->allow, why)) < 0 ||
-                 (r = names_load(rule, "deny", &s->deny, why)) < 0 ||
-                 (r = names_load(rule, "regions", &s->regions, why)) < 0 ||
-                 (r = names_load(rule, "read", &s->read, why)) < 0 ||
-                 (r = names_load(rule, "write", &s->write, why)) < 0))
+    r = rule ? rule_load(rule, s, why) : 0;
+    if (r < 0)
         return r;
     if (*slot) {
         service_free(c->services[*slot - 1]);
@@ -173,6 +199,28 @@ static int regions_add(struct catalog *c, const struct jsondoc *doc, struct why 
     return 0;
 }
 
+/* A document holds two lists and nothing else: what is spelled wrong would be left out silently. */
+static int document_check(const struct jsondoc *doc, struct why *why)
+{
+    const struct jsondoc *value;
+    void *cursor = NULL;
+    struct str key;
+
+    if (!jsondoc_is_object(doc))
+        return why_set(why, -ERR_CONFIG,
+                       "catalog: an object of \"regions\" and \"services\" was expected");
+    while (jsondoc_each(doc, &cursor, &key, &value)) {
+        if (!str_eq(key, STR("regions")) && !str_eq(key, STR("services")))
+            return why_set(why, -ERR_CONFIG,
+                           "catalog: \"" STR_FMT "\" is none of \"regions\" and \"services\"",
+                           STR_ARG(key));
+        if (!jsondoc_is_array(value))
+            return why_set(why, -ERR_CONFIG, "catalog: \"" STR_FMT "\" must be a list",
+                           STR_ARG(key));
+    }
+    return 0;
+}
+
 static int document_add(struct catalog *c, struct str text, bool overlay, struct why *why)
 {
     struct why inner = {0};
@@ -181,7 +229,9 @@ static int document_add(struct catalog *c, struct str text, bool overlay, struct
     if (r < 0)
         return why_set(why, r == -ERR_NOMEM ? r : -ERR_CONFIG, "catalog: %s", inner.text);
     c->doc_count++;
-    r = regions_add(c, c->docs[c->doc_count - 1], why);
+    r = document_check(c->docs[c->doc_count - 1], why);
+    if (r == 0)
+        r = regions_add(c, c->docs[c->doc_count - 1], why);
     return r < 0 ? r : services_add(c, c->docs[c->doc_count - 1], overlay, why);
 }
 
