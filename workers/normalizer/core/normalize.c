@@ -235,11 +235,17 @@ static struct str text_of(struct normalizer *n, enum member m)
     return text_at(n, n->at[m]);
 }
 
+/* Of the object that is a member's value; 0: there is no such member. */
 static struct str text_in(struct normalizer *n, uint32_t object, struct str key)
 {
     if (object == 0 || n->json.tokens[object].type != JSON_OBJECT)
         return STR("");
     return text_at(n, json_member(&n->json, object, key));
+}
+
+static struct str text_in_root(struct normalizer *n, struct str key)
+{
+    return text_at(n, json_member(&n->json, 0, key));
 }
 
 /* RoleName of an assumed role: userName and principalId say "name:session". */
@@ -484,12 +490,14 @@ static void render_parameter_json(struct normalizer *n, uint32_t value, struct b
     buf_add_byte(out, '"');
 }
 
-/* Members that render_missing() writes where they say nothing. */
-static bool gives_way(const struct normalizer *n, uint32_t value)
+/* Members that are written behind the others where they say nothing. */
+static bool gives_way(const struct normalizer *n, uint32_t value, bool id_given)
 {
     static const enum member filled[] = {EVENT_ID,   EVENT_VERSION, EVENT_CATEGORY, EVENT_RW,
                                          ACS_REGION, IS_GLOBAL,     RECIPIENT};
 
+    if (n->event.category == EVENT_INNER)
+        return !id_given && value == json_member(&n->json, 0, STR("EventID"));
     for (size_t i = 0; i < ARRAY_LEN(filled); i++)
         if (value == n->at[filled[i]])
             return !has(n, filled[i]);
@@ -497,14 +505,14 @@ static bool gives_way(const struct normalizer *n, uint32_t value)
 }
 
 /* What came in, in its order. */
-static void render_given(struct normalizer *n, struct buf *out)
+static void render_given(struct normalizer *n, bool id_given, struct buf *out)
 {
     const struct json *json = &n->json;
 
     for (uint32_t key = 1; key < json->count; key = json->tokens[key + 1].next) {
         uint32_t value = key + 1;
 
-        if (n->event.category != EVENT_INNER && gives_way(n, value))
+        if (gives_way(n, value, id_given))
             continue;
         if (out->len > 1)
             buf_add_byte(out, ',');
@@ -513,7 +521,7 @@ static void render_given(struct normalizer *n, struct buf *out)
         if (value == n->at[PARAMETER_JSON])
             render_parameter_json(n, value, out);
         else
-            secrets_render(json, value, out);
+            secrets_render_member(json, key, out);
     }
 }
 
@@ -586,16 +594,20 @@ static int read_inner(struct normalizer *n, const struct normalize_input *in,
                       struct normalize_result *ret)
 {
     struct event *e = &n->event;
-    struct str acs = text_in(n, 0, STR("ResourceRegionID"));
+    struct str acs = text_in_root(n, STR("ResourceRegionID"));
+    uint32_t id;
     int r;
 
     e->category = EVENT_INNER;
     e->rw = EVENT_WRITE;
-    e->id = text_in(n, 0, STR("EventID"));
-    e->account = text_in(n, 0, STR("ResourceOwnerID"));
-    e->service = text_in(n, 0, STR("EventProduct"));
-    e->name = text_in(n, 0, STR("EventName"));
-    e->type = text_in(n, 0, STR("EventType"));
+    id = json_member(&n->json, 0, STR("EventID"));
+    if (id && n->json.tokens[id].type != JSON_STRING && n->json.tokens[id].type != JSON_NULL)
+        return VERDICT(ret, REJECTED_INVALID_FIELD, "EventID must be a string");
+    e->id = text_at(n, id);
+    e->account = text_in_root(n, STR("ResourceOwnerID"));
+    e->service = text_in_root(n, STR("EventProduct"));
+    e->name = text_in_root(n, STR("EventName"));
+    e->type = text_in_root(n, STR("EventType"));
     ret->id_given = e->id.len > 0;
     if (!ret->id_given)
         e->id = derive_id(n, &in->origin);
@@ -605,9 +617,9 @@ static int read_inner(struct normalizer *n, const struct normalize_input *in,
     if (e->account.len == 0)
         return VERDICT(ret, REJECTED_MISSING_FIELD, "ResourceOwnerID is missing");
     if ((r = check_owner(e, ret)) != 0 || (r = check_id(e, ret)) != 0 ||
-        (r = read_time(n, text_in(n, 0, STR("EventTime")), ret)) != 0)
+        (r = read_time(n, text_in_root(n, STR("EventTime")), ret)) != 0)
         return r;
-    resource_add(e, text_in(n, 0, STR("ResourceType")), text_in(n, 0, STR("ResourceID")));
+    resource_add(e, text_in_root(n, STR("ResourceType")), text_in_root(n, STR("ResourceID")));
     return acs.len ? choose_region(n, acs, ret) : 0;
 }
 
@@ -647,7 +659,7 @@ static int render(struct normalizer *n, struct normalize_result *ret)
 
     buf_reset(out);
     buf_add_byte(out, '{');
-    render_given(n, out);
+    render_given(n, ret->id_given, out);
     if (n->event.category != EVENT_INNER)
         render_missing(n, out);
     else if (!ret->id_given) {
@@ -687,6 +699,6 @@ int normalize(struct normalizer *n, const struct normalize_input *in, struct nor
     ret->account = n->event.account;
     ret->global = n->event.global;
     ret->region = n->event.region;
-    ret->event = buf_str(&n->encoded);
+    ret->event = ret->outcome == NORMALIZED ? buf_str(&n->encoded) : STR("");
     return 0;
 }

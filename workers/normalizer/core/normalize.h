@@ -70,9 +70,9 @@ struct normalize_result {
         account;   /* when the record could be read that far; borrowed until the next call */
     bool id_given; /* the sender's, not derived from the origin */
     bool global;
-    struct str region;                                /* target: events.<region>, unless global */
-    struct str event;                                 /* encoded; borrowed until the next call */
-    struct why why;                                   /* of a rejection */
+    struct str region; /* target: events.<region>, unless global */
+    struct str event;  /* encoded, empty unless NORMALIZED; borrowed until the next call */
+    struct why why;    /* of a rejection */
     unsigned unknown_service : 1, unknown_region : 1; /* passed, to be counted */
 };
 

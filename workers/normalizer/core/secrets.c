@@ -66,6 +66,14 @@ bool secrets_below(const struct json *json, uint32_t value)
     return found;
 }
 
+void secrets_render_member(const struct json *json, uint32_t key, struct buf *out)
+{
+    if (key_is_secret(json, key) && !tells_nothing(json, key + 1))
+        buf_add_str(out, STR("\"" SECRET_MASK "\""));
+    else
+        secrets_render(json, key + 1, out);
+}
+
 void secrets_render(const struct json *json, uint32_t value, struct buf *out)
 {
     uint32_t end = json->tokens[value].next;
@@ -78,10 +86,7 @@ void secrets_render(const struct json *json, uint32_t value, struct buf *out)
                 buf_add_byte(out, ',');
             buf_add_str(out, json_raw(json, key));
             buf_add_byte(out, ':');
-            if (key_is_secret(json, key) && !tells_nothing(json, key + 1))
-                buf_add_str(out, STR("\"" SECRET_MASK "\""));
-            else
-                secrets_render(json, key + 1, out);
+            secrets_render_member(json, key, out);
         }
         buf_add_byte(out, '}');
         break;

@@ -18,6 +18,9 @@ bool secret_name(struct str name);
  * false and empty strings tell nothing and stay). */
 void secrets_render(const struct json *json, uint32_t value, struct buf *out);
 
+/* The same for the value of the member whose key is the token `key`, which may say that it is one. */
+void secrets_render_member(const struct json *json, uint32_t key, struct buf *out);
+
 /* Whether there is any below `value`. */
 bool secrets_below(const struct json *json, uint32_t value);
 
