@@ -32,7 +32,7 @@ struct command {
         NULL, NULL, 0, 0, NULL, NULL, NULL, NULL                                                   \
     }
 
-extern const struct command topics_commands[], account_commands[];
+extern const struct command emit_commands[], topics_commands[], account_commands[];
 
 /* Of every command. */
 extern const struct arg_option cli_options[];

@@ -11,6 +11,7 @@
 #include "log/log.h"
 
 static const struct command *const groups[] = {
+    emit_commands,
     topics_commands,
     account_commands,
 };
