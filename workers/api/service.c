@@ -1,11 +1,15 @@
 /* service.c - one request: who asks, may they, what do they want. */
 #include "service.h"
 
+#include <unistd.h>
+
 #include "daemon/daemon.h"
 #include "log/log.h"
 #include "state/keys.h"
 
 #define NONCE_TTL       STR("1900") /* seconds; twice the clock's tolerance */
+#define NEW_KEY_WAIT_MS 500
+#define NEW_KEY_LOOK_MS 20
 #define ANSWER_SIZE_MAX (64 << 20)
 
 struct operation {
@@ -164,6 +168,25 @@ static int check_secret(struct service *s, const struct rpc_request *request, st
                                                        : rpc_fail(failure, "InternalError", NULL);
 }
 
+static bool key_known(struct service *s, struct str id)
+{
+    bool known;
+
+    (void)pthread_rwlock_rdlock(&s->control_lock);
+    known = control_key(s->control, id) != NULL;
+    (void)pthread_rwlock_unlock(&s->control_lock);
+    return known;
+}
+
+/* A key that was made a moment ago is on its way to us. */
+static void wait_for_key(struct service *s, struct str id)
+{
+    int64_t until_ms = daemon_monotonic_ms() + NEW_KEY_WAIT_MS;
+
+    while (!key_known(s, id) && daemon_monotonic_ms() < until_ms)
+        (void)usleep(NEW_KEY_LOOK_MS * 1000);
+}
+
 static int authenticate(struct service *s, const struct rpc_request *request, struct rpc_call *call,
                         struct caller *caller, struct rpc_failure *failure)
 {
@@ -172,6 +195,7 @@ static int authenticate(struct service *s, const struct rpc_request *request, st
     if (call->time_s < caller->now_s - RPC_CLOCK_SKEW_S ||
         call->time_s > caller->now_s + RPC_CLOCK_SKEW_S)
         return rpc_fail(failure, "InvalidTimeStamp.Expired", NULL);
+    wait_for_key(s, call->access_key);
     (void)pthread_rwlock_rdlock(&s->control_lock);
     r = check_secret(s, request, call, caller, failure);
     (void)pthread_rwlock_unlock(&s->control_lock);
