@@ -3,17 +3,24 @@
  * Finds the command, parses its arguments by its table, runs it, says why it failed. What there is is in
  * the tables of the groups; `trailctl --help` prints them.
  */
-#include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "cli/cli.h"
 #include "log/log.h"
 
 static const struct command *const groups[] = {
     emit_commands,
+    trail_commands,
     topics_commands,
     account_commands,
+};
+
+/* Of every command. */
+static const struct arg_option common_options[] = {
+    {"config", "FILE", "the deployment's configuration; else TRAILBUS_CONFIG", false},
+    {"profile", "NAME", "settings from ~/.config/trailbus/NAME, before the environment", false},
+    {"help", NULL, "say this", false},
+    ARG_OPTIONS_END,
 };
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_MISUSED };
@@ -36,7 +43,7 @@ static void print_command(const struct command *c)
     printf("trailctl %s%s%s [OPTION...]\n\n%s\n%s\n", c->name, *c->words ? " " : "", c->words,
            c->summary, c->help);
     print_options(c->options);
-    print_options(cli_options);
+    print_options(common_options);
 }
 
 /* All commands, or those of a group whose first word is `word`. Returns how many. */
@@ -64,7 +71,7 @@ static void print_overview(void)
     printf("trailctl COMMAND [OPTION...]\n\n");
     (void)print_commands(STR_NONE);
     printf("\n`trailctl COMMAND --help` says what a command takes. Options of every command:\n\n");
-    print_options(cli_options);
+    print_options(common_options);
     printf(
         "\nTimes are 2026-11-23T08:00:00Z or 2026-11-23 (UTC), or relative: -90s, -30m, -2h, -7d.\n"
         "Addresses and keys come from the environment (TRAILBUS_API, TRAILBUS_ACCESS_KEY_ID,\n"
@@ -74,30 +81,6 @@ static void print_overview(void)
 }
 
 /* ---- running ----------------------------------------------------------------------------------- */
-
-const struct arg_option cli_options[] = {
-    {"config", "FILE", "the deployment's configuration; else TRAILBUS_CONFIG", false},
-    {"profile", "NAME", "settings from ~/.config/trailbus/NAME, before the environment", false},
-    {"help", NULL, "say this", false},
-    ARG_OPTIONS_END,
-};
-
-int cli_misused(struct cli *cli, struct why *reterr_why, const char *format, ...)
-{
-    struct why why;
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(why.text, sizeof(why.text), format, args);
-    va_end(args);
-    cli->misused = true;
-    return why_set(reterr_why, -ERR_INVALID, "%s", why.text);
-}
-
-int64_t cli_now_s(void)
-{
-    return (int64_t)time(NULL);
-}
 
 /* How many arguments spell the command's name; 0: they do not. */
 static int match_name(const struct command *c, int argc, char *const *argv)
@@ -146,7 +129,7 @@ static int run_command(struct cli *cli, struct why *reterr_why)
 static int call_command(const struct command *command, int argc, char *const *argv)
 {
     static struct cli cli;
-    const struct arg_option *const tables[] = {command->options, cli_options, NULL};
+    const struct arg_option *const tables[] = {command->options, common_options, NULL};
     struct why why = {0};
     int r;
 

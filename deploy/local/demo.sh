@@ -3,8 +3,8 @@
 # Sourced there: uses its steps and its stack.
 
 DEMO=$RUN/demo
-DEMO_TRAIL=demo
-DEMO_PREFIX=demo
+DEMO_TRAIL=demo-trail
+DEMO_PREFIX=demo-prefix
 DEMO_WAIT_S=60
 
 demo_publish() {
