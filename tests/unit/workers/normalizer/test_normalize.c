@@ -82,8 +82,9 @@ static enum normalize_outcome run(struct str bytes, bool json)
 /* Members beside the required ones. */
 static enum normalize_outcome run_with(const char *members)
 {
-    AUTO_BUF struct buf text = {0};
+    static struct buf text; /* the result's slices lie in it until the next run */
 
+    buf_done(&text);
     buf_init(&text, 1 << 20);
     buf_add_str(&text, STR("{\"eventName\":\"StopInstance\",\"eventTime\":\"" NOW
                            "\",\"serviceName\":\"Ecs\",\"recipientAccountId\":\"1001\""));
