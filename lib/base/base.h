@@ -136,10 +136,35 @@ struct buf {
 void buf_init(struct buf *b, size_t size_max); /* allocates nothing */
 void buf_done(struct buf *b);                  /* frees; takes a zeroed one too */
 void buf_reset(struct buf *b);                 /* empties, forgets the error, keeps the memory */
-char *buf_reserve(struct buf *b, size_t len);  /* room for len more at b->at + b->len, or NULL */
-void buf_add(struct buf *b, const void *bytes, size_t len);
-void buf_add_str(struct buf *b, struct str s);
-void buf_add_byte(struct buf *b, char c);
+char *buf_grow(struct buf *b, size_t len);     /* buf_reserve() where there is no room yet */
+/* Room for len more at b->at + b->len, or NULL. */
+static inline char *buf_reserve(struct buf *b, size_t len)
+{
+    /* Never more room than the maximum allows: cap is at most max. */
+    return b->at && !b->error && len <= b->cap - b->len ? b->at + b->len : buf_grow(b, len);
+}
+static inline void buf_add(struct buf *b, const void *bytes, size_t len)
+{
+    char *to = buf_reserve(b, len);
+
+    if (!to || !len)
+        return;
+    memcpy(to, bytes, len);
+    b->len += len;
+}
+static inline void buf_add_str(struct buf *b, struct str s)
+{
+    buf_add(b, s.at, s.len);
+}
+static inline void buf_add_byte(struct buf *b, char c)
+{
+    char *to = buf_reserve(b, 1);
+
+    if (!to)
+        return;
+    *to = c;
+    b->len++;
+}
 void buf_addf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 void buf_add_hex(struct buf *b, const void *bytes, size_t len);       /* lower case */
 void buf_add_base64(struct buf *b, const void *bytes, size_t len);    /* RFC 4648, padded */
@@ -156,7 +181,8 @@ static inline struct str buf_str(const struct buf *b)
 }
 static inline void auto_buf_done(struct buf *b)
 {
-    buf_done(b);
+    if (b->at)
+        buf_done(b);
 }
 #define AUTO_BUF __attribute__((cleanup(auto_buf_done)))
 

@@ -30,7 +30,7 @@ static char *buf_fail(struct buf *b, int r)
     return NULL;
 }
 
-char *buf_reserve(struct buf *b, size_t len)
+char *buf_grow(struct buf *b, size_t len)
 {
     size_t cap = MAX_OF(b->cap, (size_t)BUF_FIRST_SIZE);
     char *at;
@@ -39,37 +39,15 @@ char *buf_reserve(struct buf *b, size_t len)
         return NULL;
     if (len > b->max - b->len)
         return buf_fail(b, -ERR_LIMIT);
-    if (b->at && len <= b->cap - b->len)
-        return b->at + b->len;
-
     while (cap < b->len + len)
         cap *= 2;
+    cap = MIN_OF(cap, b->max);
     at = realloc(b->at, cap);
     if (!at)
         return buf_fail(b, -ERR_NOMEM);
     b->at = at;
     b->cap = cap;
     return b->at + b->len;
-}
-
-void buf_add(struct buf *b, const void *bytes, size_t len)
-{
-    char *to = buf_reserve(b, len);
-
-    if (!to || !len)
-        return;
-    memcpy(to, bytes, len);
-    b->len += len;
-}
-
-void buf_add_str(struct buf *b, struct str s)
-{
-    buf_add(b, s.at, s.len);
-}
-
-void buf_add_byte(struct buf *b, char c)
-{
-    buf_add(b, &c, 1);
 }
 
 void buf_addf(struct buf *b, const char *format, ...)
@@ -186,6 +164,7 @@ const char *buf_cstr(struct buf *b)
     b->max++; /* the terminator is not content */
     end = buf_reserve(b, 1);
     b->max--;
+    b->cap = MIN_OF(b->cap, b->max);
     if (!end)
         return "";
     *end = '\0';
