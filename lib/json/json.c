@@ -570,25 +570,46 @@ static size_t unescape_u(struct str slice, size_t at, struct buf *out)
     return MIN_OF((size_t)4, slice.len - at);
 }
 
+/* What \c stands for; 0 when it is no escape of one character. */
+static char unescaped(char c)
+{
+    switch (c) {
+    case '"':
+    case '\\':
+    case '/':
+        return c;
+    case 'b':
+        return '\b';
+    case 'f':
+        return '\f';
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    case 't':
+        return '\t';
+    default:
+        return 0;
+    }
+}
+
 void json_unescape(struct str slice, struct buf *out)
 {
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-
     for (size_t i = 0; i < slice.len;) {
         const char *slash = memchr(slice.at + i, '\\', slice.len - i);
         size_t run = slash ? (size_t)(slash - (slice.at + i)) : slice.len - i;
-        const char *which;
+        char plain;
 
         buf_add(out, slice.at + i, run);
         i += run;
         if (!slash || slice.len - i < 2)
             return;
-        which = strchr(from, slice.at[i + 1]);
+        plain = unescaped(slice.at[i + 1]);
         i += 2;
         if (slice.at[i - 1] == 'u')
             i += unescape_u(slice, i, out);
-        else if (which && *which)
-            buf_add_byte(out, to[which - from]);
+        else if (plain)
+            buf_add_byte(out, plain);
     }
 }
 
@@ -599,7 +620,7 @@ void json_escape(struct str text, struct buf *out)
     while (p < end) {
         const char *run = p;
 
-        while (p < end && (unsigned char)*p >= ' ' && *p != '"' && *p != '\\')
+        while ((p = plain_run_end(p, end)) < end && (unsigned char)*p >= 0x80)
             p++;
         buf_add(out, run, (size_t)(p - run));
         if (p == end)
@@ -624,6 +645,7 @@ struct str json_text(const struct json *json, uint32_t token, struct arena *aren
     if (!json->tokens[token].escaped)
         return slice;
     buf_init(&plain, JSON_TEXT_MAX);
+    (void)buf_reserve(&plain, slice.len); /* it only gets shorter */
     json_unescape(slice, &plain);
     return buf_error(&plain) ? STR_NONE : arena_copy(arena, buf_str(&plain));
 }
