@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -259,6 +260,14 @@ static int open_stop_fd(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* Kafka's client fetches into megabytes of memory and frees them as often. Given back to the system each time, the pages
+ * that came anew were an eighth of the normalizer's CPU (scripts/bench normalizer): keep them. */
+static void keep_freed_memory(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, 32 << 20); /* the largest that malloc takes */
+    (void)mallopt(M_TRIM_THRESHOLD, 128 << 20);
+}
+
 static int run_program(const struct daemon_program *p, const struct arguments *args)
 {
     struct daemon daemon = {.program = p,
@@ -280,6 +289,7 @@ static int run_program(const struct daemon_program *p, const struct arguments *a
         printf("%s: the settings in %s are good\n", p->name, args->config);
         return 0;
     }
+    keep_freed_memory();
     daemon.stop_fd = open_stop_fd();
     if (daemon.stop_fd < 0)
         return log_error(-ERR_IO, "cannot watch signals: %m");
