@@ -94,13 +94,16 @@ struct worker {
 
 /* ---- one record --------------------------------------------------------------------------------- */
 
+/* Avro of ours is known by its first bytes, which no JSON begins with; only others are asked for a header, since
+ * librdkafka takes all of a record's apart for it. */
 static bool is_json(const struct bus_record *record)
 {
     struct str type;
 
-    if (bus_record_header(record, HEADER_CONTENT_TYPE, &type))
-        return str_starts(type, STR(CONTENT_TYPE_JSON));
-    return !raw_event_is_avro(record->value);
+    if (raw_event_is_avro(record->value))
+        return false;
+    return !bus_record_header(record, HEADER_CONTENT_TYPE, &type) ||
+           str_starts(type, STR(CONTENT_TYPE_JSON));
 }
 
 static int judge(struct worker *w, const struct bus_record *record, struct normalize_result *ret)

@@ -64,12 +64,15 @@ static const struct {
     [RESOURCE_NAME] = {STR("resourceName"), JSON_NULL},
 };
 
+#define MEMBER_SLOTS 128 /* of a table of their names */
+
 struct normalizer {
     struct normalize_settings settings;
-    struct json json;      /* the record */
-    struct json inner;     /* a JSON text inside a string of it */
-    struct buf rendered;   /* an Avro record as JSON */
-    struct buf parameters; /* requestParameterJson that we made */
+    uint8_t members_by_hash[MEMBER_SLOTS]; /* member + 1 */
+    struct json json;                      /* the record */
+    struct json inner;                     /* a JSON text inside a string of it */
+    struct buf rendered;                   /* an Avro record as JSON */
+    struct buf parameters;                 /* requestParameterJson that we made */
     struct buf document, encoded;
     struct arena *arena;
     struct event event;
@@ -97,6 +100,17 @@ const char *normalize_outcome_name(enum normalize_outcome outcome)
     return outcome_names[outcome];
 }
 
+static void index_members(struct normalizer *n)
+{
+    for (size_t m = 0; m < MEMBER_COUNT; m++) {
+        size_t slot = str_hash(members[m].name, 0) % MEMBER_SLOTS;
+
+        while (n->members_by_hash[slot])
+            slot = (slot + 1) % MEMBER_SLOTS;
+        n->members_by_hash[slot] = (uint8_t)(m + 1);
+    }
+}
+
 struct normalizer *normalizer_new(const struct normalize_settings *settings)
 {
     struct normalizer *n = calloc(1, sizeof(*n));
@@ -104,6 +118,7 @@ struct normalizer *normalizer_new(const struct normalize_settings *settings)
     if (!n)
         return NULL;
     n->settings = *settings;
+    index_members(n);
     json_init(&n->json);
     json_init(&n->inner);
     buf_init(&n->rendered, (size_t)8 * RAW_EVENT_SIZE_MAX); /* \u00XX is six bytes for one */
@@ -172,27 +187,29 @@ static int read_input(struct normalizer *n, const struct normalize_input *in,
     return 0;
 }
 
-/* One walk over the root's keys. Most are ours: compared by length and first letters, few by hash. */
+/* Which member has this name? MEMBER_COUNT: none of ours. */
+static size_t member_of(const struct normalizer *n, struct str name, uint32_t hash)
+{
+    size_t slot = hash % MEMBER_SLOTS;
+
+    for (; n->members_by_hash[slot]; slot = (slot + 1) % MEMBER_SLOTS)
+        if (str_eq(members[n->members_by_hash[slot] - 1].name, name))
+            return n->members_by_hash[slot] - 1;
+    return MEMBER_COUNT;
+}
+
+/* One walk over the root's keys; the scan has hashed them, spelling apart. */
 static void find_members(struct normalizer *n)
 {
     const struct json *json = &n->json;
 
     memset(n->at, 0, sizeof(n->at));
     for (uint32_t key = 1; key < json->count; key = json->tokens[key + 1].next) {
-        struct str name = json_slice(json, key);
+        struct str name = json_text(json, key, n->arena);
+        size_t m = member_of(n, name, json->tokens[key].hash);
 
-        if (json->tokens[key].escaped) {
-            name = json_text(json, key, n->arena);
-            if (!name.at)
-                continue;
-        }
-        for (size_t m = 0; m < MEMBER_COUNT; m++) {
-            if (members[m].name.len == name.len &&
-                memcmp(members[m].name.at, name.at, name.len) == 0) {
-                n->at[m] = key + 1;
-                break;
-            }
-        }
+        if (m < MEMBER_COUNT)
+            n->at[m] = key + 1;
     }
 }
 

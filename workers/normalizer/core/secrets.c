@@ -11,19 +11,30 @@ static const struct str endings[] = {
     STR("secretstring"), STR("secretdata"), STR("secretvalue"),   STR("pwd"),
 };
 
+/* Most names are told apart by their last two letters. */
+static bool may_end(char last_but_one, char last)
+{
+    static const char pairs[] = "etrdwdseeyenngtaue"; /* of the endings above */
+
+    for (size_t i = 0; i + 1 < sizeof(pairs); i += 2)
+        if (pairs[i] == last_but_one && pairs[i + 1] == last)
+            return true;
+    return false;
+}
+
 bool secret_name(struct str name)
 {
     char folded[NAME_SIZE_MAX];
     size_t len = 0;
 
-    /* From the end backwards, up to the last dot: most names are told apart by their last letter. */
+    /* From the end backwards, up to the last dot. */
     for (size_t i = name.len; i > 0 && name.at[i - 1] != '.' && len < sizeof(folded); i--) {
         char c = name.at[i - 1];
 
         if (c == '-' || c == '_')
             continue;
         folded[sizeof(folded) - ++len] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-        if (len == 1 && !strchr("tdeynag", folded[sizeof(folded) - 1]))
+        if (len == 2 && !may_end(folded[sizeof(folded) - 2], folded[sizeof(folded) - 1]))
             return false;
     }
     for (size_t i = 0; i < ARRAY_LEN(endings); i++)
