@@ -90,7 +90,7 @@ static int parse_attributes(const struct rpc_call *call, struct rpc_lookup *ret,
     for (size_t i = 0; i < 2; i++) {
         if (!found[i].name.len && !has_value[i])
             continue;
-        if (!found[i].name.len || !has_value[i])
+        if (i > ret->attribute_count || !found[i].name.len || !has_value[i])
             return rpc_fail(failure, "InvalidLookupAttributesException",
                             "A lookup attribute needs a Key and a Value.");
         ret->attributes[ret->attribute_count++] = found[i];

@@ -56,6 +56,17 @@ static const struct {
     {"RequestTooLarge", 413, "The request is too large."},
 };
 
+/* A sentence cut at its maximum ends with a whole character. */
+static void trim_character(char *text)
+{
+    size_t len = strlen(text);
+
+    for (int cut = 0; cut < 3 && !str_is_utf8(str_of(text, len)); cut++)
+        len--;
+    if (str_is_utf8(str_of(text, len)))
+        text[len] = '\0';
+}
+
 int rpc_fail(struct rpc_failure *ret, const char *code, const char *format, ...)
 {
     va_list args;
@@ -70,6 +81,7 @@ int rpc_fail(struct rpc_failure *ret, const char *code, const char *format, ...)
         va_start(args, format);
         (void)vsnprintf(ret->message, sizeof(ret->message), format, args);
         va_end(args);
+        trim_character(ret->message);
     } else {
         (void)snprintf(ret->message, sizeof(ret->message), "%s", codes[i].message);
     }
@@ -373,8 +385,19 @@ bool rpc_verify(const struct rpc_request *q, struct rpc_call *call, struct str s
 
 /* ---- answers ----------------------------------------------------------------------------------------- */
 
-static void add_xml(struct buf *out, const char *name, struct str value)
+/* What is no text is left out: it would spoil the answer. */
+static struct str text_or_none(struct str s)
 {
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.at[i] < ' ')
+            return STR("");
+    return str_is_utf8(s) ? s : STR("");
+}
+
+static void add_xml(struct buf *out, const char *name, struct str text)
+{
+    struct str value = text_or_none(text);
+
     buf_addf(out, "<%s>", name);
     for (size_t i = 0; i < value.len; i++) {
         if (value.at[i] == '<')
@@ -405,9 +428,8 @@ void rpc_render_failure(const struct rpc_failure *f, struct str request_id, stru
     if (!doc)
         return;
     (void)jsondoc_set_str(doc, "RequestId", request_id);
-    (void)jsondoc_set_str(doc, "HostId", str_is_utf8(host) ? host : STR(""));
+    (void)jsondoc_set_str(doc, "HostId", text_or_none(host));
     (void)jsondoc_set_str(doc, "Code", str_from(f->code));
-    (void)jsondoc_set_str(doc, "Message",
-                          str_is_utf8(str_from(f->message)) ? str_from(f->message) : STR(""));
+    (void)jsondoc_set_str(doc, "Message", text_or_none(str_from(f->message)));
     (void)!jsondoc_render(doc, out);
 }
