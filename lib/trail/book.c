@@ -275,7 +275,7 @@ int trail_book_change(struct trail_book *book, struct trail_version *version, st
 {
     const struct trail *trail;
     struct str id = version->id;
-    int64_t number = version->version, newest = 0;
+    int64_t number = version->version, other = 0;
     char id_text[TRAIL_ID_SIZE];
     int r;
 
@@ -289,14 +289,15 @@ int trail_book_change(struct trail_book *book, struct trail_version *version, st
         const struct trail_version *v = trail->versions[i];
         int64_t from;
 
-        if (v->version > number && trail_version_from(v, topic, partition, &from) && from <= offset)
-            newest = v->version;
+        if (v->version != number && trail_version_from(v, topic, partition, &from) &&
+            (v->version > number) == (from <= offset))
+            other = v->version;
     }
-    if (newest)
-        return why_set(reterr_why, -ERR_CONFLICT,
-                       "trail " STR_FMT
-                       ": the change record of version %lld lies behind version %lld",
-                       STR_ARG(id), (long long)number, (long long)newest);
+    if (other)
+        return why_set(
+            reterr_why, -ERR_CONFLICT,
+            "trail " STR_FMT ": the change record of version %lld lies %s that of version %lld",
+            STR_ARG(id), (long long)number, other > number ? "behind" : "before", (long long)other);
     return see(known_version(trail, number), topic, generation, partition, (size_t)partition_count,
                offset, reterr_why);
 }

@@ -116,8 +116,12 @@ static int parse_version(const struct parsing *p, struct trail_version *v)
     v->regions = copy(p, p->doc, "regions");
     if (v->id.len == 0 || v->id.len >= TRAIL_ID_SIZE)
         return missing(p, "trail");
-    if (v->account.len == 0 || v->home_region.len == 0 || v->regions.len == 0)
-        return missing(p, v->account.len ? "homeRegion" : "account");
+    if (v->account.len == 0)
+        return missing(p, "account");
+    if (v->home_region.len == 0)
+        return missing(p, "homeRegion");
+    if (v->regions.len == 0)
+        return missing(p, "regions");
     if (!jsondoc_i64(p->doc, "version", &v->version) || v->version < 1)
         return missing(p, "version");
     v->organization = jsondoc_bool(p->doc, "organization");
