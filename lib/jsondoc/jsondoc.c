@@ -147,7 +147,7 @@ int jsondoc_set(struct jsondoc *doc, const char *key, struct jsondoc *child)
 
 int jsondoc_set_str(struct jsondoc *doc, const char *key, struct str s)
 {
-    if (!str_is_utf8(s))
+    if (!str_is_utf8(s) || (s.len && memchr(s.at, '\0', s.len)))
         return -ERR_INVALID;
     return jsondoc_set(doc, key, jsondoc_string(s));
 }

@@ -44,7 +44,7 @@ struct jsondoc *jsondoc_string(struct str s);
 struct jsondoc *jsondoc_integer(int64_t n);
 int jsondoc_set(struct jsondoc *doc, const char *key, struct jsondoc *child);
 int jsondoc_set_str(struct jsondoc *doc, const char *key,
-                    struct str s); /* -ERR_INVALID: not UTF-8 */
+                    struct str s); /* -ERR_INVALID: not UTF-8, or a NUL in it */
 int jsondoc_set_i64(struct jsondoc *doc, const char *key, int64_t n);
 int jsondoc_set_bool(struct jsondoc *doc, const char *key, bool b);
 int jsondoc_append(struct jsondoc *doc, struct jsondoc *child);
