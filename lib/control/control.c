@@ -168,6 +168,12 @@ static int apply_trail(struct control *c, struct str value, bool tombstone, stru
     return r < 0 ? r : 0;
 }
 
+static bool is_known(struct str kind)
+{
+    return str_eq(kind, STR("account")) || str_eq(kind, STR("key")) || str_eq(kind, STR("topic")) ||
+           str_eq(kind, STR("trail"));
+}
+
 int control_apply(struct control *c, struct str key, struct str value, bool tombstone,
                   struct why *reterr_why)
 {
@@ -175,8 +181,12 @@ int control_apply(struct control *c, struct str key, struct str value, bool tomb
     struct str name = key, kind;
     int r = 0;
 
-    if (key.len > CONTROL_KEY_SIZE_MAX || !str_split(&name, '/', &kind))
+    if (key.len == 0 || key.len > CONTROL_KEY_SIZE_MAX || memchr(key.at, '\0', key.len) ||
+        !str_split(&name, '/', &kind))
         return why_set(reterr_why, -ERR_INVALID, "a record of control without a sensible key");
+    if (name.len == 0 && is_known(kind))
+        return why_set(reterr_why, -ERR_INVALID, "control, " STR_FMT ": names nothing",
+                       STR_ARG(key));
     if (str_eq(kind, STR("account")))
         r = apply_to(&c->accounts, name, value, tombstone, fill_account, &inner);
     else if (str_eq(kind, STR("key")))
@@ -239,54 +249,52 @@ bool control_key_at(const struct control *c, size_t i, const struct control_key 
 
 /* ---- writing ----------------------------------------------------------------------------------- */
 
-static void render(struct jsondoc *document, struct buf *value)
+/* The document's text as a record's value; `r`: how building it went. */
+static void render(const struct jsondoc *doc, int r, struct buf *value)
 {
-    AUTO(jsondoc_free) struct jsondoc *doc = document;
-
-    if (!doc || jsondoc_render(doc, value) < 0)
-        value->error = value->error ? value->error : -ERR_NOMEM;
+    if (r == 0)
+        r = jsondoc_render(doc, value);
+    if (r < 0 && value->error == 0)
+        value->error = r;
 }
 
 void control_account_record(const struct control_account *account, struct buf *key,
                             struct buf *value)
 {
-    struct jsondoc *doc = jsondoc_object();
+    AUTO(jsondoc_free) struct jsondoc *doc = jsondoc_object();
+    int r = doc ? 0 : -ERR_NOMEM;
 
     buf_addf(key, "account/" STR_FMT, STR_ARG(account->id));
-    if (doc) {
-        (void)jsondoc_set_str(doc, "account", account->id);
-        (void)jsondoc_set_str(doc, "name", account->name);
-        (void)jsondoc_set_i64(doc, "created", account->created_s);
-    }
-    render(doc, value);
+    if (r == 0 && (r = jsondoc_set_str(doc, "account", account->id)) == 0 &&
+        (r = jsondoc_set_str(doc, "name", account->name)) == 0)
+        r = jsondoc_set_i64(doc, "created", account->created_s);
+    render(doc, r, value);
 }
 
 void control_key_record(const struct control_key *k, struct buf *key, struct buf *value)
 {
-    struct jsondoc *doc = jsondoc_object();
+    AUTO(jsondoc_free) struct jsondoc *doc = jsondoc_object();
+    int r = doc ? 0 : -ERR_NOMEM;
 
     buf_addf(key, "key/" STR_FMT, STR_ARG(k->id));
-    if (doc) {
-        (void)jsondoc_set_str(doc, "key", k->id);
-        (void)jsondoc_set_str(doc, "account", k->account);
-        (void)jsondoc_set_str(doc, "secret", k->sealed);
-        (void)jsondoc_set_bool(doc, "active", k->active);
-        (void)jsondoc_set_i64(doc, "created", k->created_s);
-    }
-    render(doc, value);
+    if (r == 0 && (r = jsondoc_set_str(doc, "key", k->id)) == 0 &&
+        (r = jsondoc_set_str(doc, "account", k->account)) == 0 &&
+        (r = jsondoc_set_str(doc, "secret", k->sealed)) == 0 &&
+        (r = jsondoc_set_bool(doc, "active", k->active)) == 0)
+        r = jsondoc_set_i64(doc, "created", k->created_s);
+    render(doc, r, value);
 }
 
 void control_topic_record(struct str topic, struct str generation, struct buf *key,
                           struct buf *value)
 {
-    struct jsondoc *doc = jsondoc_object();
+    AUTO(jsondoc_free) struct jsondoc *doc = jsondoc_object();
+    int r = doc ? 0 : -ERR_NOMEM;
 
     buf_addf(key, "topic/" STR_FMT, STR_ARG(topic));
-    if (doc) {
-        (void)jsondoc_set_str(doc, "topic", topic);
-        (void)jsondoc_set_str(doc, "generation", generation);
-    }
-    render(doc, value);
+    if (r == 0 && (r = jsondoc_set_str(doc, "topic", topic)) == 0)
+        r = jsondoc_set_str(doc, "generation", generation);
+    render(doc, r, value);
 }
 
 void control_trail_key(const struct trail_version *version, struct buf *key)

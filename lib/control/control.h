@@ -58,7 +58,7 @@ bool control_account_at(const struct control *control, size_t i,
                         const struct control_account **ret);
 bool control_key_at(const struct control *control, size_t i, const struct control_key **ret);
 
-/* Records to be written: key and value. */
+/* Records to be written: key and value. What is no text (UTF-8, without NUL) sets the value's error. */
 void control_account_record(const struct control_account *account, struct buf *key,
                             struct buf *value);
 void control_key_record(const struct control_key *access_key, struct buf *key, struct buf *value);
