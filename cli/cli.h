@@ -32,7 +32,7 @@ struct command {
         NULL, NULL, 0, 0, NULL, NULL, NULL, NULL                                                   \
     }
 
-extern const struct command emit_commands[], trail_commands[], topics_commands[],
+extern const struct command emit_commands[], lookup_commands[], trail_commands[], topics_commands[],
     account_commands[];
 
 /* Notes what is wrong with the arguments, for exit code 2. Returns -ERR_INVALID. */

@@ -9,10 +9,7 @@
 #include "log/log.h"
 
 static const struct command *const groups[] = {
-    emit_commands,
-    trail_commands,
-    topics_commands,
-    account_commands,
+    emit_commands, lookup_commands, trail_commands, topics_commands, account_commands,
 };
 
 /* Of every command. */

@@ -47,6 +47,7 @@ static struct settings with_profile(const char *text, bool first)
 {
     struct settings s = {.first = first};
 
+    assert_int_equal(clearenv(), 0);
     assert_int_equal(parse(text, &s.profile), 0);
     return s;
 }
