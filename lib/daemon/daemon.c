@@ -15,7 +15,9 @@
 
 #include "log/log.h"
 
-#define STATUS_SIZE_MAX 256
+#define STATUS_SIZE_MAX  256
+#define REGION_LEN_MAX   40
+#define INSTANCE_LEN_MAX 60 /* with a group's name it still fits what the bus makes of both */
 
 struct daemon {
     const struct daemon_program *program;
@@ -131,6 +133,8 @@ int daemon_backoff(struct daemon *daemon, int r, const struct why *why)
 
 struct arguments {
     const char *config, *region, *instance;
+    const char *suffix; /* of the region: what is behind its dot */
+    char joined[2 * INSTANCE_LEN_MAX];
     bool check, done;
 };
 
@@ -140,7 +144,7 @@ static void print_help(const struct daemon_program *p)
         "%s - %s\n\n"
         "  --config FILE     settings, see --help-config (default: /etc/trailbus/trailbus.conf)\n"
         "%s"
-        "  --instance NAME   stable name of this process among its like (default: 1)\n"
+        "  --instance NAME   stable name of this process among all of its kind (default: 1)\n"
         "  --check-config    read the settings, say what is wrong with them, and end\n"
         "  --help-config     list the settings\n"
         "  --log-level L     error, warning, info (default) or debug\n"
@@ -150,7 +154,11 @@ static void print_help(const struct daemon_program *p)
         "arguments\n"
         "or settings are wrong.\n",
         p->name, p->summary,
-        p->regional ? "  --region REGION   the region to serve; required\n" : "");
+        p->regional
+            ? "  --region R[.N]    the region to serve, required, as cn-hangzhou; with .N, as "
+              "cn-hangzhou.2,\n"
+              "                    N is the instance's name, or goes behind the one given: NAME-N\n"
+            : "");
 }
 
 static void print_config(const struct daemon_program *p, bool markdown)
@@ -166,6 +174,17 @@ static int usage(const struct daemon_program *p, const char *problem)
 {
     fprintf(stderr, "%s: %s; see %s --help\n", p->name, problem, p->name);
     return -ERR_CONFIG;
+}
+
+/* cn-hangzhou.2: what a unit's instance looks like, and a process of the local stack. */
+static void split_region(char *text, struct arguments *args)
+{
+    char *dot = strchr(text, '.');
+
+    args->region = text;
+    args->suffix = dot ? dot + 1 : NULL;
+    if (dot)
+        *dot = '\0';
 }
 
 static int parse_arguments(int argc, char **argv, const struct daemon_program *p,
@@ -187,14 +206,14 @@ static int parse_arguments(int argc, char **argv, const struct daemon_program *p
     enum log_level level;
     int option;
 
-    *args = (struct arguments){.config = "/etc/trailbus/trailbus.conf", .instance = "1"};
+    *args = (struct arguments){.config = "/etc/trailbus/trailbus.conf"};
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
         case CONFIG:
             args->config = optarg;
             break;
         case REGION:
-            args->region = optarg;
+            split_region(optarg, args);
             break;
         case INSTANCE:
             args->instance = optarg;
@@ -235,16 +254,30 @@ static bool name_valid(const char *name, size_t size_max)
            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == len;
 }
 
-static int check_arguments(const struct daemon_program *p, const struct arguments *args)
+static void name_instance(struct arguments *args)
+{
+    if (args->instance && args->suffix) {
+        (void)snprintf(args->joined, sizeof(args->joined), "%s-%s", args->instance, args->suffix);
+        args->instance = args->joined;
+    } else if (!args->instance) {
+        args->instance = args->suffix ? args->suffix : "1";
+    }
+}
+
+static int check_arguments(const struct daemon_program *p, struct arguments *args)
 {
     if (p->regional && !args->region)
         return usage(p, "--region is required");
     if (!p->regional && args->region)
         return usage(p, "serves all regions and takes no --region");
-    if (args->region && !name_valid(args->region, 40))
-        return usage(p, "--region takes a region id, as cn-hangzhou");
-    if (!name_valid(args->instance, 40))
-        return usage(p, "--instance takes up to 40 letters, digits, - and _");
+    if (args->region && !name_valid(args->region, REGION_LEN_MAX))
+        return usage(p, "--region takes a region id, as cn-hangzhou or cn-hangzhou.2");
+    if (args->suffix && !name_valid(args->suffix, INSTANCE_LEN_MAX))
+        return usage(p, "--region takes letters, digits, - and _ behind the dot, as cn-hangzhou.2");
+    name_instance(args);
+    if (!name_valid(args->instance, INSTANCE_LEN_MAX))
+        return usage(
+            p, "--instance takes letters, digits, - and _; 60 at most, with what --region adds");
     return 0;
 }
 

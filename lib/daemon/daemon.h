@@ -26,7 +26,7 @@ struct daemon_program {
     const char *name;    /* trailbus-normalizer */
     const char *worker;  /* normalizer: in log lines, group names, Redis keys */
     const char *summary; /* one line for --help */
-    bool regional;       /* takes --region; else serves all regions */
+    bool regional;       /* takes --region REGION[.N]; else serves all regions */
     const struct config_section *sections;
     void *config; /* zeroed; filled before run() */
     /* 0 after draining; an error ends the program with exit code 1, or 2 for -ERR_CONFIG. */
@@ -38,7 +38,7 @@ struct daemon_program {
 int daemon_main(int argc, char **argv, const struct daemon_program *program);
 
 struct str daemon_region(const struct daemon *daemon);   /* empty for programs of all regions */
-struct str daemon_instance(const struct daemon *daemon); /* "1" by default */
+struct str daemon_instance(const struct daemon *daemon); /* "1" by default; NAME, N or NAME-N */
 
 /* False once SIGTERM or SIGINT came: stop taking in, finish what is begun. Also beats the watchdog. */
 bool daemon_running(struct daemon *daemon);

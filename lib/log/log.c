@@ -52,7 +52,7 @@ static void add_context(const char *key, const char *value)
     size_t len = strlen(log_state.context);
 
     if (value && *value)
-        (void)snprintf(log_state.context + len, sizeof(log_state.context) - len, " %s=%.40s", key,
+        (void)snprintf(log_state.context + len, sizeof(log_state.context) - len, " %s=%.60s", key,
                        value);
 }
 
