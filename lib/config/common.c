@@ -36,7 +36,9 @@ const struct option_spec history_options[] = {
 
 const struct option_spec security_options[] = {
     OPTION("master_key_file", OPTION_STR, struct security_section, master_key_file, NULL,
-           "File of 64 hex digits; seals secrets and signs objects' metadata. Keep a copy."),
+           "File of 64 hex digits; seals secrets and signs objects' metadata. Keep a copy. A name "
+           "without "
+           "/ is a credential, see docs/DEPLOYMENT.md."),
     OPTIONS_END,
 };
 
@@ -51,7 +53,8 @@ static const struct option_spec destination_options[] = {
     OPTION("addressing", OPTION_STR, struct destination_section, addressing, "path",
            "path (HOST/BUCKET/KEY) or virtual (BUCKET.HOST/KEY)."),
     OPTION("credentials_file", OPTION_STR, struct destination_section, credentials_file, NULL,
-           "File with the lines access_key_id=… and secret_access_key=…."),
+           "File with the lines access_key_id=… and secret_access_key=…; a name without / is a "
+           "credential."),
     OPTION("ca_file", OPTION_STR, struct destination_section, ca_file, "",
            "Certificates to trust instead of the system's."),
     OPTIONS_END,
@@ -60,23 +63,40 @@ static const struct option_spec destination_options[] = {
 const struct option_group destination_group = {destination_options,
                                                sizeof(struct destination_section)};
 
+char *credential_path(struct str name)
+{
+    const char *given = getenv("CREDENTIALS_DIRECTORY");
+    AUTO_BUF struct buf path = {0};
+
+    buf_init(&path, 4096);
+    if (memchr(name.at ? name.at : "", '/', name.len))
+        buf_add_str(&path, name);
+    else if (given)
+        buf_addf(&path, "%s/trailbus_" STR_FMT, given, STR_ARG(name));
+    else
+        buf_addf(&path, CREDENTIALS_FOLDER "/" STR_FMT, STR_ARG(name));
+    return buf_error(&path) ? NULL : str_dup(buf_str(&path));
+}
+
 int security_read_key(const struct security_section *security, unsigned char ret_key[32],
                       struct why *reterr_why)
 {
+    AUTO_FREE char *path = credential_path(security->master_key_file);
+    FILE *file = path ? fopen(path, "re") : NULL;
     char text[80];
-    FILE *file;
     size_t len;
+    bool good;
 
-    file = fopen(security->master_key_file.at, "re");
     if (!file)
-        return why_set(reterr_why, -ERR_CONFIG, "cannot read master_key_file " STR_FMT ": %m",
-                       STR_ARG(security->master_key_file));
+        return why_set(reterr_why, -ERR_CONFIG, "cannot read master_key_file %s: %m",
+                       path ? path : "");
     len = fread(text, 1, sizeof(text), file);
     (void)fclose(file);
-    if (!str_hex_decode(str_trim(str_of(text, len)), ret_key, 32))
-        return why_set(reterr_why, -ERR_CONFIG,
-                       "master_key_file " STR_FMT " must hold 64 hex digits, as "
-                       "`openssl rand -hex 32` prints them",
-                       STR_ARG(security->master_key_file));
-    return 0;
+    good = str_hex_decode(str_trim(str_of(text, len)), ret_key, 32);
+    explicit_bzero(text, sizeof(text));
+    if (good)
+        return 0;
+    return why_set(
+        reterr_why, -ERR_CONFIG,
+        "master_key_file %s must hold 64 hex digits, as `openssl rand -hex 32` prints them", path);
 }

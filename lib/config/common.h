@@ -65,6 +65,12 @@ extern const struct option_group destination_group;
             "that no row matches does not exist."                                                  \
     }
 
+/* Where a file of secrets lies that the settings name: a path is itself. A bare name is a credential: in the
+ * folder that systemd's LoadCredential filled for us (its units say trailbus:FOLDER), else in that folder. Caller frees; NULL without
+ * memory. */
+#define CREDENTIALS_FOLDER "/etc/trailbus/credentials"
+char *credential_path(struct str name);
+
 struct crypto_key;
 /* The master key: a file of 64 hex digits. -ERR_CONFIG. */
 MUST_CHECK int security_read_key(const struct security_section *security, unsigned char ret_key[32],

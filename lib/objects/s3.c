@@ -33,7 +33,7 @@ const char *objects_outcome_name(enum objects_outcome outcome)
 
 static int read_credentials(struct objects_store *s, struct why *why)
 {
-    AUTO_FREE char *path = str_dup(s->row.credentials_file);
+    AUTO_FREE char *path = credential_path(s->row.credentials_file);
     char text[CREDENTIALS_SIZE_MAX];
     struct str rest, line, name;
     FILE *file = path ? fopen(path, "re") : NULL;
