@@ -174,23 +174,44 @@ char *str_dup(struct str s)
     return copy;
 }
 
+static uint64_t load(const char *at, size_t size)
+{
+    uint64_t eight = 0;
+    uint32_t four;
+
+    if (size == 8) {
+        memcpy(&eight, at, 8);
+        return eight;
+    }
+    memcpy(&four, at, 4);
+    return four;
+}
+
+/* The last bytes, fewer than eight, by loads of a fixed size that may overlap what was read before. */
+static uint64_t load_rest(struct str s)
+{
+    size_t rest = s.len % 8;
+    const char *p = s.at + s.len - rest;
+
+    if (s.len >= 8)
+        return load(s.at + s.len - 8, 8) >> (8 - rest) * 8;
+    if (rest >= 4)
+        return load(p, 4) | load(p + rest - 4, 4) << (rest - 4) * 8;
+    return (uint64_t)(unsigned char)p[0] | (uint64_t)(unsigned char)p[rest / 2] << rest / 2 * 8 |
+           (uint64_t)(unsigned char)p[rest - 1] << (rest - 1) * 8;
+}
+
 uint64_t str_hash(struct str s, uint64_t seed)
 {
     uint64_t h = seed ^ (s.len * 0x9E3779B97F4A7C15ULL);
     size_t i = 0;
 
     for (; i + 8 <= s.len; i += 8) {
-        uint64_t w;
-
-        memcpy(&w, s.at + i, 8);
-        h = (h ^ w) * 0xFF51AFD7ED558CCDULL;
+        h = (h ^ load(s.at + i, 8)) * 0xFF51AFD7ED558CCDULL;
         h ^= h >> 32;
     }
     if (i < s.len) {
-        uint64_t w = 0;
-
-        memcpy(&w, s.at + i, s.len - i);
-        h = (h ^ w) * 0xFF51AFD7ED558CCDULL;
+        h = (h ^ load_rest(s)) * 0xFF51AFD7ED558CCDULL;
         h ^= h >> 32;
     }
     h *= 0xC4CEB9FE1A85EC53ULL;
