@@ -31,10 +31,15 @@ static int bad(const struct scanner *s, const char *what)
     return why_set(s->why, -ERR_INVALID, "JSON, byte %zu: %s", (size_t)(s->p - s->start), what);
 }
 
-static void skip_space(struct scanner *s)
+static inline void skip_space(struct scanner *s)
 {
+    const char *from = s->p;
+
+    if (s->p<s->end && * s->p> ' ')
+        return;
     while (s->p < s->end && (*s->p == ' ' || *s->p == '\n' || *s->p == '\r' || *s->p == '\t'))
         s->p++;
+    s->json->spaced |= s->p > from;
 }
 
 static int grow(struct scanner *s)
@@ -54,7 +59,7 @@ static int grow(struct scanner *s)
 }
 
 /* Appends a token that begins at s->p; its index, or an error. */
-static int64_t token_add(struct scanner *s, enum json_type type)
+static inline int64_t token_add(struct scanner *s, enum json_type type)
 {
     struct json *json = s->json;
 
@@ -72,7 +77,7 @@ static int64_t token_add(struct scanner *s, enum json_type type)
 /* ---- strings ----------------------------------------------------------------------------------- */
 
 /* The next byte that needs a look: a quote, a backslash, a control character, or one outside ASCII. */
-static const char *plain_run_end(const char *p, const char *end)
+static inline const char *plain_run_end(const char *p, const char *end)
 {
 #ifdef __SSE2__
     const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
@@ -170,13 +175,11 @@ static int scan_string(struct scanner *s, struct json_token *token)
 
 /* ---- duplicate keys ---------------------------------------------------------------------------- */
 
-/* Keys are the same when they say the same, however they are spelled. */
+/* Keys of one hash are the same when they say the same, however they are spelled. */
 static bool keys_equal(const struct json *json, uint32_t a, uint32_t b)
 {
     AUTO_BUF struct buf x = {0}, y = {0};
 
-    if (json->tokens[a].hash != json->tokens[b].hash)
-        return false;
     if (!json->tokens[a].escaped && !json->tokens[b].escaped)
         return str_eq(json_slice(json, a), json_slice(json, b));
     buf_init(&x, JSON_TEXT_MAX);
@@ -273,7 +276,8 @@ static int check_keys_by_table(const struct scanner *s, uint32_t object, size_t 
         size_t slot = json->tokens[key].hash & (cap - 1);
 
         for (; json->seen[slot]; slot = (slot + 1) & (cap - 1)) {
-            if (keys_equal(json, json->seen[slot], key))
+            if (json->tokens[json->seen[slot]].hash == json->tokens[key].hash &&
+                keys_equal(json, json->seen[slot], key))
                 return duplicate(s, key);
             if (steps_left-- == 0)
                 return check_keys_by_sorting(s, object, count);
@@ -294,7 +298,7 @@ static int check_keys(const struct scanner *s, uint32_t object, size_t count)
         return check_keys_by_table(s, object, count);
     for (uint32_t a = object + 1; a < json->count; a = json->tokens[a + 1].next)
         for (uint32_t b = json->tokens[a + 1].next; b < json->count; b = json->tokens[b + 1].next)
-            if (keys_equal(json, a, b))
+            if (json->tokens[a].hash == json->tokens[b].hash && keys_equal(json, a, b))
                 return duplicate(s, b);
     return 0;
 }
@@ -484,6 +488,7 @@ int json_scan(struct json *json, struct str text, struct why *reterr_why)
 
     json->text = text;
     json->count = 0;
+    json->spaced = false;
     if (text.len > JSON_TEXT_MAX)
         return why_set(reterr_why, -ERR_LIMIT, "%zu bytes of JSON, at most %d", text.len,
                        JSON_TEXT_MAX);
@@ -613,6 +618,19 @@ void json_unescape(struct str slice, struct buf *out)
     }
 }
 
+/* A run of plain text and an escape of two characters. */
+static void add_escaped(struct buf *out, const char *run, size_t len, char escape)
+{
+    char *to = buf_reserve(out, len + 2);
+
+    if (!to)
+        return;
+    memcpy(to, run, len);
+    to[len] = '\\';
+    to[len + 1] = escape;
+    out->len += len + 2;
+}
+
 void json_escape(struct str text, struct buf *out)
 {
     const char *p = text.at, *end = text.at + text.len;
@@ -622,15 +640,12 @@ void json_escape(struct str text, struct buf *out)
 
         while ((p = plain_run_end(p, end)) < end && (unsigned char)*p >= 0x80)
             p++;
-        buf_add(out, run, (size_t)(p - run));
-        if (p == end)
-            return;
-        if (*p == '"' || *p == '\\') {
-            buf_add_byte(out, '\\');
-            buf_add_byte(out, *p);
-        } else if (*p == '\n') {
-            buf_add_str(out, STR("\\n"));
+        if (p < end && (*p == '"' || *p == '\\' || *p == '\n')) {
+            add_escaped(out, run, (size_t)(p - run), *p == '\n' ? 'n' : *p);
         } else {
+            buf_add(out, run, (size_t)(p - run));
+            if (p == end)
+                return;
             buf_addf(out, "\\u%04x", (unsigned)(unsigned char)*p);
         }
         p++;

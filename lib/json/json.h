@@ -44,6 +44,7 @@ struct json {
     struct str text;
     struct json_token *tokens;
     uint32_t count, cap;
+    bool spaced;    /* there was white space between tokens */
     uint32_t *seen; /* scratch of the search for duplicate keys */
     size_t seen_cap;
 };
