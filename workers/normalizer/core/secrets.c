@@ -14,12 +14,44 @@ static const struct str endings[] = {
 /* Most names are told apart by their last two letters. */
 static bool may_end(char last_but_one, char last)
 {
-    static const char pairs[] = "etrdwdseeyenngtaue"; /* of the endings above */
+    switch (last) {
+    case 't':
+    case 'y':
+    case 'n':
+        return last_but_one == 'e';
+    case 'd':
+        return last_but_one == 'r' || last_but_one == 'w';
+    case 'e':
+        return last_but_one == 's' || last_but_one == 'u';
+    case 'g':
+        return last_but_one == 'n';
+    case 'a':
+        return last_but_one == 't';
+    default:
+        return false;
+    }
+}
 
-    for (size_t i = 0; i + 1 < sizeof(pairs); i += 2)
-        if (pairs[i] == last_but_one && pairs[i + 1] == last)
-            return true;
-    return false;
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+static bool separates(char c)
+{
+    return c == '-' || c == '_' || c == '.';
+}
+
+/* The quick answer about most names. */
+static bool ends_otherwise(struct str name)
+{
+    char last_but_one, last;
+
+    if (name.len < 2)
+        return true;
+    last_but_one = lower(name.at[name.len - 2]);
+    last = lower(name.at[name.len - 1]);
+    return !separates(last_but_one) && !separates(last) && !may_end(last_but_one, last);
 }
 
 bool secret_name(struct str name)
@@ -27,15 +59,15 @@ bool secret_name(struct str name)
     char folded[NAME_SIZE_MAX];
     size_t len = 0;
 
+    if (ends_otherwise(name))
+        return false;
     /* From the end backwards, up to the last dot. */
     for (size_t i = name.len; i > 0 && name.at[i - 1] != '.' && len < sizeof(folded); i--) {
         char c = name.at[i - 1];
 
         if (c == '-' || c == '_')
             continue;
-        folded[sizeof(folded) - ++len] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-        if (len == 2 && !may_end(folded[sizeof(folded) - 2], folded[sizeof(folded) - 1]))
-            return false;
+        folded[sizeof(folded) - ++len] = lower(c);
     }
     for (size_t i = 0; i < ARRAY_LEN(endings); i++)
         if (str_ends(str_of(folded + sizeof(folded) - len, len), endings[i]))
@@ -77,15 +109,15 @@ bool secrets_below(const struct json *json, uint32_t value)
     return found;
 }
 
-void secrets_render_member(const struct json *json, uint32_t key, struct buf *out)
+static bool masks(const struct json *json, uint32_t key, struct buf *out)
 {
-    if (key_is_secret(json, key) && !tells_nothing(json, key + 1))
-        buf_add_str(out, STR("\"" SECRET_MASK "\""));
-    else
-        secrets_render(json, key + 1, out);
+    if (!key_is_secret(json, key) || tells_nothing(json, key + 1))
+        return false;
+    buf_add_str(out, STR("\"" SECRET_MASK "\""));
+    return true;
 }
 
-void secrets_render(const struct json *json, uint32_t value, struct buf *out)
+static void render_by_tokens(const struct json *json, uint32_t value, struct buf *out)
 {
     uint32_t end = json->tokens[value].next;
 
@@ -97,7 +129,8 @@ void secrets_render(const struct json *json, uint32_t value, struct buf *out)
                 buf_add_byte(out, ',');
             buf_add_str(out, json_raw(json, key));
             buf_add_byte(out, ':');
-            secrets_render_member(json, key, out);
+            if (!masks(json, key, out))
+                render_by_tokens(json, key + 1, out);
         }
         buf_add_byte(out, '}');
         break;
@@ -106,11 +139,25 @@ void secrets_render(const struct json *json, uint32_t value, struct buf *out)
         for (uint32_t item = value + 1; item < end; item = json->tokens[item].next) {
             if (item > value + 1)
                 buf_add_byte(out, ',');
-            secrets_render(json, item, out);
+            render_by_tokens(json, item, out);
         }
         buf_add_byte(out, ']');
         break;
     default:
         buf_add_str(out, json_raw(json, value));
     }
+}
+
+void secrets_render(const struct json *json, uint32_t value, struct buf *out)
+{
+    if (json->spaced || secrets_below(json, value))
+        render_by_tokens(json, value, out);
+    else /* it is compact already */
+        buf_add_str(out, json_raw(json, value));
+}
+
+void secrets_render_member(const struct json *json, uint32_t key, struct buf *out)
+{
+    if (!masks(json, key, out))
+        secrets_render(json, key + 1, out);
 }
