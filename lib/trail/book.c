@@ -1,4 +1,5 @@
 /* book.c - all known versions of all trails, found by account and by id. */
+#include "topology/topology.h"
 #include "trail/trail.h"
 
 #define SLOTS 4096 /* of each index; chains behind */
@@ -159,28 +160,46 @@ static int insert(struct trail_book *book, struct trail_version *v)
     return 1;
 }
 
-static int contradiction(const struct trail_version *v, struct str topic, int32_t partition,
-                         int64_t got, int64_t known, struct why *why)
+static int contradiction(const struct trail_version *v, const struct trail_log *log, int64_t got,
+                         int64_t known, struct why *why)
 {
     return why_set(why, -ERR_CONFLICT,
                    "trail " STR_FMT " version %lld: its change record lies at %lld of " STR_FMT
                    "/%d, but was known at %lld",
-                   STR_ARG(v->id), (long long)v->version, (long long)got, STR_ARG(topic), partition,
-                   (long long)known);
+                   STR_ARG(v->id), (long long)v->version, (long long)got, STR_ARG(log->topic),
+                   log->partition, (long long)known);
 }
 
 static struct trail_offsets *offsets_of(struct trail_offsets *topics, size_t count,
-                                        struct str topic)
+                                        const struct trail_log *log)
 {
     for (size_t i = 0; i < count; i++)
-        if (str_eq(topics[i].topic, topic))
+        if (str_eq(topics[i].topic, log->topic) && str_eq(topics[i].generation, log->generation))
             return &topics[i];
     return NULL;
 }
 
+/* Behind the change record; 0 in a partition that was added later. False where it was not seen. */
+static bool first_behind(const struct trail_offsets *o, int32_t partition, int64_t *ret_first)
+{
+    *ret_first = 0;
+    if ((size_t)partition >= o->partition_count)
+        return true;
+    *ret_first = o->offsets[partition] + 1;
+    return o->offsets[partition] != TRAIL_OFFSET_UNSEEN;
+}
+
+static bool entry_from(const struct trail_version *v, const struct trail_log *log,
+                       int64_t *ret_first)
+{
+    const struct trail_offsets *o = offsets_of(v->offsets, v->offset_count, log);
+
+    return o && first_behind(o, log->partition, ret_first);
+}
+
 /* Adds a topic of unseen partitions to a version's offsets; strings go into the version's own memory. */
 static struct trail_offsets *offsets_make(struct trail_version *v, struct trail_offsets **list,
-                                          size_t *count, struct str topic, struct str generation,
+                                          size_t *count, const struct trail_log *log,
                                           size_t partition_count)
 {
     struct trail_offsets *grown, *one;
@@ -193,8 +212,8 @@ static struct trail_offsets *offsets_make(struct trail_version *v, struct trail_
     if (*count)
         memcpy(grown, *list, *count * sizeof(*grown));
     one = &grown[*count];
-    *one = (struct trail_offsets){arena_copy(v->block, topic), arena_copy(v->block, generation),
-                                  partition_count,
+    *one = (struct trail_offsets){arena_copy(v->block, log->topic),
+                                  arena_copy(v->block, log->generation), partition_count,
                                   arena_get(v->block, (partition_count + 1) * sizeof(int64_t))};
     if (!one->topic.at || !one->generation.at || !one->offsets)
         return NULL;
@@ -206,15 +225,16 @@ static struct trail_offsets *offsets_make(struct trail_version *v, struct trail_
 }
 
 /* Notes that the version's change record lies there, also as the origin of a destination it began. */
-static int see(struct trail_version *v, struct str topic, struct str generation, int32_t partition,
-               size_t partition_count, int64_t offset, struct why *why)
+static int see(struct trail_version *v, const struct trail_log *log, size_t partition_count,
+               int64_t offset, struct why *why)
 {
-    struct trail_offsets *o = offsets_of(v->offsets, v->offset_count, topic);
+    int32_t partition = log->partition;
+    struct trail_offsets *o = offsets_of(v->offsets, v->offset_count, log);
     struct trail_destination *d =
         v->destination_count ? &v->destinations[v->destination_count - 1] : NULL;
 
     if (!o)
-        o = offsets_make(v, &v->offsets, &v->offset_count, topic, generation, partition_count);
+        o = offsets_make(v, &v->offsets, &v->offset_count, log, partition_count);
     if (!o)
         return -ERR_NOMEM;
     if ((size_t)partition >= o->partition_count)
@@ -223,14 +243,14 @@ static int see(struct trail_version *v, struct str topic, struct str generation,
     if (o->offsets[partition] == offset)
         return 0;
     if (o->offsets[partition] != TRAIL_OFFSET_UNSEEN)
-        return contradiction(v, topic, partition, offset, o->offsets[partition], why);
+        return contradiction(v, log, offset, o->offsets[partition], why);
     o->offsets[partition] = offset;
     if (!d)
         return 1;
     /* A chain begins behind the change that made its destination, or brought this topic to it. */
-    o = offsets_of(d->origins, d->origin_count, topic);
+    o = offsets_of(d->origins, d->origin_count, log);
     if (!o)
-        o = offsets_make(v, &d->origins, &d->origin_count, topic, generation, partition_count);
+        o = offsets_make(v, &d->origins, &d->origin_count, log, partition_count);
     if (!o)
         return -ERR_NOMEM;
     if ((size_t)partition < o->partition_count && o->offsets[partition] == TRAIL_OFFSET_UNSEEN)
@@ -260,8 +280,8 @@ int trail_book_add(struct trail_book *book, struct trail_version *version, struc
         for (size_t p = 0; p < o->partition_count; p++) {
             if (o->offsets[p] == TRAIL_OFFSET_UNSEEN)
                 continue;
-            r = see(known, o->topic, o->generation, (int32_t)p, o->partition_count, o->offsets[p],
-                    reterr_why);
+            r = see(known, &(struct trail_log){o->topic, o->generation, (int32_t)p},
+                    o->partition_count, o->offsets[p], reterr_why);
             if (r < 0)
                 return r;
         }
@@ -269,9 +289,9 @@ int trail_book_add(struct trail_book *book, struct trail_version *version, struc
     return 0;
 }
 
-int trail_book_change(struct trail_book *book, struct trail_version *version, struct str topic,
-                      struct str generation, int32_t partition, int32_t partition_count,
-                      int64_t offset, struct why *reterr_why)
+int trail_book_change(struct trail_book *book, struct trail_version *version,
+                      const struct trail_log *log, int32_t partition_count, int64_t offset,
+                      struct why *reterr_why)
 {
     const struct trail *trail;
     struct str id = version->id;
@@ -289,7 +309,7 @@ int trail_book_change(struct trail_book *book, struct trail_version *version, st
         const struct trail_version *v = trail->versions[i];
         int64_t from;
 
-        if (v->version != number && trail_version_from(v, topic, partition, &from) &&
+        if (v->version != number && entry_from(v, log, &from) &&
             (v->version > number) == (from <= offset))
             other = v->version;
     }
@@ -298,18 +318,77 @@ int trail_book_change(struct trail_book *book, struct trail_version *version, st
             reterr_why, -ERR_CONFLICT,
             "trail " STR_FMT ": the change record of version %lld lies %s that of version %lld",
             STR_ARG(id), (long long)number, other > number ? "behind" : "before", (long long)other);
-    return see(known_version(trail, number), topic, generation, partition, (size_t)partition_count,
-               offset, reterr_why);
+    return see(known_version(trail, number), log, (size_t)partition_count, offset, reterr_why);
 }
 
-const struct trail_version *trail_at(const struct trail *trail, struct str topic, int32_t partition,
+/* ---- what is in effect where --------------------------------------------------------------------- */
+
+const struct trail_version *trail_at(const struct trail *trail, const struct trail_log *log,
                                      int64_t offset)
 {
+    const struct trail_version *before = NULL; /* the newest one from before the log began */
+
     for (size_t i = trail->count; i > 0; i--) {
+        const struct trail_version *v = trail->versions[i - 1];
         int64_t first;
 
-        if (trail_version_from(trail->versions[i - 1], topic, partition, &first) && first <= offset)
-            return trail->versions[i - 1];
+        if (!offsets_of(v->offsets, v->offset_count, log)) {
+            before = before ? before : v;
+            continue;
+        }
+        before = NULL; /* what is newer and has no record here was not concerned */
+        if (entry_from(v, log, &first) && first <= offset)
+            return v;
     }
-    return NULL;
+    return before;
+}
+
+bool trail_from(const struct trail *trail, size_t i, const struct trail_log *log,
+                int64_t *ret_first)
+{
+    const struct trail_version *v = trail->versions[i];
+
+    if (offsets_of(v->offsets, v->offset_count, log))
+        return entry_from(v, log, ret_first);
+    while (i > 0) {
+        v = trail->versions[--i];
+        if (offsets_of(v->offsets, v->offset_count, log))
+            return false;
+    }
+    *ret_first = 0;
+    return true;
+}
+
+static bool concerned(const struct trail_version *v, struct str topic)
+{
+    enum topic_kind kind;
+    struct str region;
+
+    if (!topic_parse(topic, &kind, &region))
+        return false;
+    return kind == TOPIC_GLOBAL ||
+           (kind == TOPIC_EVENTS &&
+            (str_eq(v->home_region, region) || trail_region_covered(v->regions, region)));
+}
+
+bool trail_origin(const struct trail *trail, int64_t destination, const struct trail_log *log,
+                  int64_t *ret_first)
+{
+    const struct trail_version *latest = trail_latest(trail), *before;
+
+    for (size_t i = 0; i < latest->destination_count; i++) {
+        const struct trail_destination *d = &latest->destinations[i];
+        const struct trail_offsets *o = offsets_of(d->origins, d->origin_count, log);
+
+        if (d->number == destination && o)
+            return first_behind(o, log->partition, ret_first);
+    }
+    /* Of the versions from before the log began the last one has a chain here, from the start. */
+    before = trail_at(trail, log, -1);
+    if (!before || before->deleted || !concerned(before, log->topic) ||
+        !trail_version_destination(before) ||
+        trail_version_destination(before)->number != destination)
+        return false;
+    *ret_first = 0;
+    return true;
 }

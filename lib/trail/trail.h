@@ -11,7 +11,7 @@
  * "trail/<id>/<version>", and, without `offsets`, the value of the header `trailbus-change`.
  *
  * Ownership: a struct trail_version owns its strings (one block); trail_version_free().
- * Layer:     pure. DEPS base, crypto, event, jsondoc.
+ * Layer:     pure. DEPS base, crypto, event, jsondoc, topology.
  */
 #ifndef TRAIL_TRAIL_H
 #define TRAIL_TRAIL_H
@@ -26,6 +26,12 @@
 #define TRAIL_DESTINATIONS_MAX 4096 /* destination generations of one trail that are still alive */
 #define TRAIL_CHAIN_SIZE       17   /* 16 hex digits and NUL */
 #define TRAIL_ID_SIZE          37   /* UUID text and NUL */
+
+/* One partition of a log, as it is now: a topic that was deleted and made again has another generation. */
+struct trail_log {
+    struct str topic, generation;
+    int32_t partition;
+};
 
 /* Where a change record lies in a partition, when it is no offset. */
 #define TRAIL_OFFSET_UNSEEN (-2) /* not known (yet): the version is not in effect there */
@@ -102,16 +108,6 @@ struct str trail_status_name(const struct trail_version *version);
 /* Whether a TrailRegion ("All", or ids separated by commas) covers a region. */
 bool trail_region_covered(struct str regions, struct str region);
 
-/* First offset of (topic, partition) at which the version is in effect: behind its change record, 0 in a
- * partition added later. False when it is not in effect there: topic not concerned, or not seen. */
-bool trail_version_from(const struct trail_version *v, struct str topic, int32_t partition,
-                        int64_t *ret_first);
-/* The same for a destination: the origin of its chain there (rule "chain"). */
-bool trail_destination_from(const struct trail_destination *d, struct str topic, int32_t partition,
-                            int64_t *ret_first);
-/* The generation of `topic` that the destination's chain there belongs to; empty when not concerned. */
-struct str trail_destination_generation(const struct trail_destination *d, struct str topic);
-
 /* chain = the first 16 hex digits of SHA-256("<trail id>/<destination number>/<topic generation>"):
  * one life of one destination of one trail on one topic. */
 void trail_chain(struct str trail_id, int64_t destination, struct str topic_generation,
@@ -130,11 +126,11 @@ AUTO_DEFINE(struct trail_book, trail_book_free)
 MUST_CHECK int trail_book_add(struct trail_book *book, struct trail_version *version,
                               struct why *reterr_why);
 
-/* Takes ownership of `version`, met as a change record at (topic, partition, offset). 1 when it was new
+/* Takes ownership of `version`, met as a change record at `offset` of `log`. 1 when it was new
  * there, 0 when exactly that was known, -ERR_CONFLICT when it contradicts (rule 3's assertion). */
 MUST_CHECK int trail_book_change(struct trail_book *book, struct trail_version *version,
-                                 struct str topic, struct str generation, int32_t partition,
-                                 int32_t partition_count, int64_t offset, struct why *reterr_why);
+                                 const struct trail_log *log, int32_t partition_count,
+                                 int64_t offset, struct why *reterr_why);
 
 struct trail;
 /* Trails of an account, in order of birth; NULL after the last. Start with NULL. Costs nothing for
@@ -148,8 +144,17 @@ const struct trail_version *trail_latest(const struct trail *trail); /* never NU
 /* All its known versions, oldest first. */
 size_t trail_version_count(const struct trail *trail);
 const struct trail_version *trail_version_at(const struct trail *trail, size_t i);
-/* The settings in effect at `offset` of (topic, partition); NULL before birth (rule 3). */
-const struct trail_version *trail_at(const struct trail *trail, struct str topic, int32_t partition,
+
+/* The settings in effect at `offset`; NULL before birth (rule 3). In a log that began after a version was made,
+ * that version holds from the start, up to the first change record that lies there. */
+const struct trail_version *trail_at(const struct trail *trail, const struct trail_log *log,
                                      int64_t offset);
+/* The first offset at which the i-th version is in effect: behind its change record, or 0 in a log that began later.
+ * False when it never is: not concerned, or its record was not seen yet. */
+bool trail_from(const struct trail *trail, size_t i, const struct trail_log *log,
+                int64_t *ret_first);
+/* Where the chain of a destination begins in a log. False when it has none there. */
+bool trail_origin(const struct trail *trail, int64_t destination, const struct trail_log *log,
+                  int64_t *ret_first);
 
 #endif

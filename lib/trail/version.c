@@ -274,42 +274,6 @@ bool trail_wants(const struct trail_version *v, const struct event *event, struc
                          : trail_region_covered(v->regions, region);
 }
 
-static bool offsets_from(const struct trail_offsets *topics, size_t count, struct str topic,
-                         int32_t partition, int64_t *ret_first)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (!str_eq(topics[i].topic, topic))
-            continue;
-        if ((size_t)partition >= topics[i].partition_count) {
-            *ret_first = 0;
-            return true;
-        }
-        *ret_first = topics[i].offsets[partition] + 1;
-        return topics[i].offsets[partition] != TRAIL_OFFSET_UNSEEN;
-    }
-    return false;
-}
-
-bool trail_version_from(const struct trail_version *v, struct str topic, int32_t partition,
-                        int64_t *ret_first)
-{
-    return offsets_from(v->offsets, v->offset_count, topic, partition, ret_first);
-}
-
-bool trail_destination_from(const struct trail_destination *d, struct str topic, int32_t partition,
-                            int64_t *ret_first)
-{
-    return offsets_from(d->origins, d->origin_count, topic, partition, ret_first);
-}
-
-struct str trail_destination_generation(const struct trail_destination *d, struct str topic)
-{
-    for (size_t i = 0; i < d->origin_count; i++)
-        if (str_eq(d->origins[i].topic, topic))
-            return d->origins[i].generation;
-    return STR("");
-}
-
 void trail_chain(struct str trail_id, int64_t destination, struct str topic_generation,
                  char ret[TRAIL_CHAIN_SIZE])
 {

@@ -251,37 +251,89 @@ static int collect_offsets(struct change *ch)
     return 0;
 }
 
-static bool has_origin(const struct trail_destination *d, struct str topic)
+static bool has_origin(const struct trail_destination *d, const struct trail_offsets *log)
 {
     for (size_t i = 0; i < d->origin_count; i++)
-        if (str_eq(d->origins[i].topic, topic))
+        if (str_eq(d->origins[i].topic, log->topic) &&
+            str_eq(d->origins[i].generation, log->generation))
             return true;
     return false;
 }
 
-/* In a log that the current destination has not been in, its chain begins behind this change. */
-static int add_origins(struct change *ch)
+/* The change's own list of destinations, each with room for an origin in every log concerned. */
+static int own_destinations(struct change *ch)
 {
     struct trail_version *v = &ch->plan->next;
-    size_t count = v->destination_count;
-    struct trail_destination *list = arena_get(ch->caller->arena, count * sizeof(*list)), *d;
-    struct trail_offsets *origins;
+    struct arena *arena = ch->caller->arena;
+    struct trail_destination *list = arena_get(arena, v->destination_count * sizeof(*list));
 
     if (!list)
         return -ERR_NOMEM;
-    memcpy(list, v->destinations, count * sizeof(*list));
-    d = &list[count - 1];
-    origins = arena_get(ch->caller->arena, (d->origin_count + ch->target_count) * sizeof(*origins));
-    if (!origins)
-        return -ERR_NOMEM;
-    if (d->origin_count)
-        memcpy(origins, d->origins, d->origin_count * sizeof(*origins));
-    d->origins = origins;
-    for (size_t i = 0; i < ch->target_count; i++)
-        if (!has_origin(d, ch->targets[i].offsets->topic) && d->origin_count < TRAIL_TOPICS_MAX)
-            origins[d->origin_count++] = *ch->targets[i].offsets;
+    memcpy(list, v->destinations, v->destination_count * sizeof(*list));
+    for (size_t i = 0; i < v->destination_count; i++) {
+        size_t count = list[i].origin_count;
+        struct trail_offsets *origins =
+            arena_get(arena, (count + ch->target_count) * sizeof(*origins));
+
+        if (!origins)
+            return -ERR_NOMEM;
+        if (count)
+            memcpy(origins, list[i].origins, count * sizeof(*origins));
+        list[i].origins = origins;
+    }
     v->destinations = list;
     return 0;
+}
+
+static int add_origin(struct change *ch, struct trail_destination *d, struct trail_offsets origin)
+{
+    if (d->origin_count == TRAIL_TOPICS_MAX)
+        return why_set(&ch->why, -ERR_LIMIT, "a destination with more than %d origins",
+                       TRAIL_TOPICS_MAX);
+    d->origins[d->origin_count++] = origin;
+    return 0;
+}
+
+/* A log that began after the trail's last change has a chain from its start: say so from now on, before this change
+ * becomes the first that lies in it. */
+static int add_implied_origins(struct change *ch)
+{
+    const struct trail *trail =
+        trail_book_find(control_trails(ch->changes->control), ch->plan->next.id);
+    struct trail_version *v = &ch->plan->next;
+    int r = 0;
+
+    for (size_t i = 0; trail && i < v->destination_count; i++) {
+        for (size_t t = 0; t < ch->target_count && r == 0; t++) {
+            struct trail_offsets start = *ch->targets[t].offsets;
+            struct trail_log log = {start.topic, start.generation, 0};
+            int64_t first;
+
+            if (has_origin(&v->destinations[i], &start) ||
+                !trail_origin(trail, v->destinations[i].number, &log, &first))
+                continue;
+            start.offsets = arena_get(ch->caller->arena, start.partition_count * sizeof(int64_t));
+            if (!start.offsets)
+                return -ERR_NOMEM;
+            for (size_t p = 0; p < start.partition_count; p++)
+                start.offsets[p] = -1;
+            r = add_origin(ch, &v->destinations[i], start);
+        }
+    }
+    return r;
+}
+
+/* In a log that the current destination has not been in, its chain begins behind this change. */
+static int add_new_origins(struct change *ch)
+{
+    struct trail_version *v = &ch->plan->next;
+    struct trail_destination *d = &v->destinations[v->destination_count - 1];
+    int r = 0;
+
+    for (size_t t = 0; t < ch->target_count && r == 0; t++)
+        if (!has_origin(d, ch->targets[t].offsets))
+            r = add_origin(ch, d, *ch->targets[t].offsets);
+    return r;
 }
 
 static int write_entry(struct change *ch, struct bus_ticket *ticket)
@@ -316,7 +368,7 @@ static int transact(struct change *ch, struct bus_ticket *entry)
     if (r == 0)
         r = collect_offsets(ch);
     if (r == 0)
-        r = add_origins(ch);
+        r = add_new_origins(ch);
     if (r == 0)
         r = write_entry(ch, entry);
     if (r == 0)
@@ -340,7 +392,8 @@ static int write_change(struct changes *c, const struct caller *caller, struct c
     struct change ch = {.changes = c, .caller = caller, .plan = plan};
     int r;
 
-    if ((r = choose_targets(&ch)) == 0 && (r = encode_event(&ch)) == 0 &&
+    if ((r = choose_targets(&ch)) == 0 && (r = own_destinations(&ch)) == 0 &&
+        (r = add_implied_origins(&ch)) == 0 && (r = encode_event(&ch)) == 0 &&
         (r = render_version(&ch, false, &ch.record)) == 0)
         r = transact(&ch, entry);
     if (r < 0 && c->producer)

@@ -730,17 +730,24 @@ static struct target *target_get(struct delivery *d, struct str bucket)
     return t;
 }
 
+static struct trail_log log_of(const struct delivery *d, int32_t partition)
+{
+    return (struct trail_log){str_from(d->topic), str_from(d->generation), partition};
+}
+
 /* Right behind the change record that ends the chain (rule 14). */
 static int64_t chain_end(const struct delivery *d, const struct trail *trail, int64_t destination,
                          int32_t partition)
 {
+    struct trail_log log = log_of(d, partition);
+
     for (size_t i = 0; i < trail_version_count(trail); i++) {
         const struct trail_version *v = trail_version_at(trail, i);
         const struct trail_destination *now = trail_version_destination(v);
         int64_t first;
 
         if ((v->deleted || (now && now->number > destination)) &&
-            trail_version_from(v, str_from(d->topic), partition, &first))
+            trail_from(trail, i, &log, &first))
             return first;
     }
     return INT64_MAX;
@@ -809,16 +816,15 @@ static void stream_free(struct delivery *d, struct stream *s)
 static void trail_streams(struct delivery *d, const struct trail *trail, int32_t partition)
 {
     const struct trail_version *v = trail_latest(trail);
+    struct trail_log log = log_of(d, partition);
 
     for (size_t i = 0; i < v->destination_count; i++) {
         const struct trail_destination *dest = &v->destinations[i];
         struct stream *s = stream_find(d, v->id, dest->number, partition);
         int64_t origin, end;
 
-        if (!trail_destination_from(dest, str_from(d->topic), partition, &origin) ||
-            !str_eq(trail_destination_generation(dest, str_from(d->topic)),
-                    str_from(d->generation)))
-            continue; /* not concerned, or a chain of a topic that is gone */
+        if (!trail_origin(trail, dest->number, &log, &origin))
+            continue; /* not concerned, or it ended before this log began */
         end = chain_end(d, trail, dest->number, partition);
         if (!s)
             ask_progress(d, stream_new(d, v, dest, partition, origin, end));
@@ -871,9 +877,11 @@ static void match(struct delivery *d, enum delivery_source source, int32_t parti
                   int64_t offset, int64_t time_ms, const struct event *event,
                   const struct trail_version *change)
 {
+    struct trail_log log = log_of(d, partition);
+
     for (const struct trail *t = trail_book_next(d->book, event->account, NULL); t;
          t = trail_book_next(d->book, event->account, t)) {
-        const struct trail_version *v = trail_at(t, str_from(d->topic), partition, offset);
+        const struct trail_version *v = trail_at(t, &log, offset);
         const struct trail_destination *dest = v ? trail_version_destination(v) : NULL;
         bool wanted = trail_wants(v, event, str_from(d->region));
         struct stream *s;
@@ -892,6 +900,7 @@ static void match(struct delivery *d, enum delivery_source source, int32_t parti
 static int learn_change(struct delivery *d, int32_t partition, int64_t offset,
                         struct trail_version *change, struct why *reterr_why)
 {
+    struct trail_log log = log_of(d, partition);
     char id_text[TRAIL_ID_SIZE];
     const struct trail *trail;
     struct str id;
@@ -899,8 +908,7 @@ static int learn_change(struct delivery *d, int32_t partition, int64_t offset,
 
     memcpy(id_text, change->id.at, change->id.len);
     id = str_of(id_text, change->id.len);
-    r = trail_book_change(d->book, change, str_from(d->topic), str_from(d->generation), partition,
-                          d->settings.partition_count, offset, reterr_why);
+    r = trail_book_change(d->book, change, &log, d->settings.partition_count, offset, reterr_why);
     if (r < 0)
         return r;
     trail = trail_book_find(d->book, id);

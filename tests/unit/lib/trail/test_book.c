@@ -56,15 +56,16 @@ static int add(const char *id, int64_t number, const char *offsets)
 
 static int change(const char *id, int64_t number, int32_t partition, int64_t offset)
 {
-    return trail_book_change(book, version(id, "1", number, NULL), TOPIC, GEN, partition, 2, offset,
-                             &why);
+    return trail_book_change(book, version(id, "1", number, NULL),
+                             &(struct trail_log){TOPIC, GEN, partition}, 2, offset, &why);
 }
 
 /* The version in effect there; 0: none. */
 static int64_t in_effect(const char *id, int32_t partition, int64_t offset)
 {
     const struct trail *trail = trail_book_find(book, str_from(id));
-    const struct trail_version *v = trail_at(trail, TOPIC, partition, offset);
+    const struct trail_version *v =
+        trail_at(trail, &(struct trail_log){TOPIC, GEN, partition}, offset);
 
     return v ? v->version : 0;
 }
@@ -168,17 +169,62 @@ static void a_trail_stays_its_account_s(void **state)
     assert_int_equal(trail_version_count(trail_book_find(book, STR("T"))), 1);
 }
 
+static bool origin(const char *id, struct str generation, int32_t partition, int64_t *ret)
+{
+    return trail_origin(trail_book_find(book, str_from(id)), 1,
+                        &(struct trail_log){TOPIC, generation, partition}, ret);
+}
+
 static void a_change_is_the_origin_of_the_chain_that_it_begins(void **state)
 {
-    const struct trail_destination *d;
     int64_t first;
 
     (void)state;
     assert_int_equal(change("T", 1, 0, 10), 1);
-    d = trail_version_destination(trail_latest(trail_book_find(book, STR("T"))));
-    assert_true(trail_destination_from(d, TOPIC, 0, &first) && first == 11);
-    assert_false(trail_destination_from(d, TOPIC, 1, &first));
-    assert_str_eq(trail_destination_generation(d, TOPIC), GEN);
+    assert_true(origin("T", GEN, 0, &first) && first == 11);
+    assert_false(origin("T", GEN, 1, &first));
+}
+
+/* Of the trail T, in a log of generation G2. */
+static int64_t in_effect_anew(int64_t offset)
+{
+    const struct trail_version *v =
+        trail_at(trail_book_find(book, STR("T")), &(struct trail_log){TOPIC, STR("G2"), 0}, offset);
+
+    return v ? v->version : 0;
+}
+
+static void in_a_log_that_began_later_the_last_version_holds_from_the_start(void **state)
+{
+    struct trail_log log = {TOPIC, STR("G2"), 0};
+    int64_t first = -1;
+
+    (void)state;
+    assert_int_equal(add("T", 1, "10,100"), 1);
+    assert_int_equal(add("T", 2, "20,200"), 1);
+    assert_int_equal(in_effect_anew(0), 2);
+    assert_true(origin("T", STR("G2"), 0, &first) && first == 0);
+
+    assert_int_equal(trail_book_change(book, version("T", "1", 3, NULL), &log, 2, 5, &why), 1);
+    assert_int_equal(in_effect_anew(5), 2);
+    assert_int_equal(in_effect_anew(6), 3);
+    assert_int_equal(in_effect("T", 0, 21), 2); /* the old log is as it was */
+}
+
+static void what_never_concerned_a_log_is_never_in_effect_there(void **state)
+{
+    struct trail_log log = {TOPIC, STR("G2"), 0};
+    const struct trail *trail;
+    int64_t first;
+
+    (void)state;
+    assert_int_equal(add("T", 1, "10,100"), 1);
+    assert_int_equal(trail_book_change(book, version("T", "1", 2, NULL), &log, 2, 5, &why), 1);
+    assert_int_equal(add("T", 3, "30,300"), 1); /* no record in the later log */
+    trail = trail_book_find(book, STR("T"));
+    assert_int_equal(in_effect_anew(6), 2);
+    assert_false(trail_from(trail, 2, &log, &first));
+    assert_true(trail_from(trail, 0, &log, &first) && first == 0);
 }
 
 static void an_account_s_trails_come_in_order_of_birth(void **state)
@@ -210,9 +256,11 @@ static void the_book_keeps_what_it_was_given_not_what_the_caller_had(void **stat
     char topic[] = "events.cn-hangzhou", generation[] = "G1";
 
     (void)state;
-    assert_int_equal(trail_book_change(book, version("T", "1", 1, NULL), str_from(topic),
-                                       str_from(generation), 0, 2, 10, &why),
-                     1);
+    assert_int_equal(
+        trail_book_change(book, version("T", "1", 1, NULL),
+                          &(struct trail_log){str_from(topic), str_from(generation), 0}, 2, 10,
+                          &why),
+        1);
     memset(topic, 'x', sizeof(topic) - 1);
     memset(generation, 'x', sizeof(generation) - 1);
     assert_int_equal(in_effect("T", 0, 11), 1);
@@ -228,5 +276,7 @@ TESTS(CASE(the_last_change_before_an_offset_decides),
       CASE(changes_lie_in_the_order_of_their_versions),
       CASE(a_partition_beyond_the_topic_s_is_a_conflict), CASE(a_trail_stays_its_account_s),
       CASE(a_change_is_the_origin_of_the_chain_that_it_begins),
+      CASE(in_a_log_that_began_later_the_last_version_holds_from_the_start),
+      CASE(what_never_concerned_a_log_is_never_in_effect_there),
       CASE(an_account_s_trails_come_in_order_of_birth),
       CASE(the_book_keeps_what_it_was_given_not_what_the_caller_had))

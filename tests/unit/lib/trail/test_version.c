@@ -166,25 +166,34 @@ static void a_global_event_is_delivered_in_the_home_region_only(void **state)
     assert_false(trail_wants(&v, &e, STR("a")));
 }
 
+static bool from(const struct trail *trail, const char *topic, int32_t partition, int64_t *ret)
+{
+    return trail_from(trail, 0, &(struct trail_log){str_from(topic), STR("G1"), partition}, ret);
+}
+
+static bool origin(const struct trail *trail, int64_t destination, const char *generation,
+                   int64_t *ret)
+{
+    struct trail_log log = {STR("events.cn-hangzhou"), str_from(generation), 0};
+
+    return trail_origin(trail, destination, &log, ret);
+}
+
 static void a_version_holds_behind_its_change_record(void **state)
 {
-    AUTO(trail_version_free) struct trail_version *v = parse(WHOLE OFFSETS);
+    AUTO(trail_book_free) struct trail_book *book = trail_book_new();
+    const struct trail *trail;
     int64_t first = -1;
 
     (void)state;
-    assert_true(trail_version_from(v, STR("events.cn-hangzhou"), 0, &first) && first == 11);
-    assert_true(trail_version_from(v, STR("events.cn-hangzhou"), 1, &first) && first == 1);
-    assert_false(trail_version_from(v, STR("events.cn-hangzhou"), 2, &first)); /* unseen */
-    assert_true(trail_version_from(v, STR("events.cn-hangzhou"), 3, &first) &&
-                first == 0); /* added later */
-    assert_true(trail_version_from(v, STR("global"), 0, &first) && first == 100);
-    assert_false(trail_version_from(v, STR("events.cn-beijing"), 0, &first));
-    assert_true(trail_destination_from(&v->destinations[0], STR("events.cn-hangzhou"), 0, &first) &&
-                first == 8);
-    assert_false(trail_destination_from(&v->destinations[1], STR("events.cn-hangzhou"), 0, &first));
-    assert_str_eq(trail_destination_generation(&v->destinations[0], STR("events.cn-hangzhou")),
-                  STR("G1"));
-    assert_str_eq(trail_destination_generation(&v->destinations[0], STR("global")), STR(""));
+    assert_int_equal(trail_book_add(book, parse(WHOLE OFFSETS), NULL), 1);
+    trail = trail_book_all(book, NULL);
+    assert_true(from(trail, "events.cn-hangzhou", 0, &first) && first == 11);
+    assert_true(from(trail, "events.cn-hangzhou", 1, &first) && first == 1);
+    assert_false(from(trail, "events.cn-hangzhou", 2, &first));              /* unseen */
+    assert_true(from(trail, "events.cn-hangzhou", 3, &first) && first == 0); /* added later */
+    assert_true(origin(trail, 1, "G1", &first) && first == 8);
+    assert_false(origin(trail, 2, "G1", &first));
 }
 
 static void a_chain_is_the_hash_of_one_life_of_a_destination(void **state)
