@@ -21,20 +21,61 @@ static bool element(struct str *rest, struct str open, struct str close, struct 
     return true;
 }
 
+/* "&#13;" or "&#xD;" at the start of `text`, of one byte: its length, 0 when it is none. Stores write so what
+ * XML cannot hold, in the keys of other writers; wide characters they write as they are. */
+static size_t numeric(struct str text, char *ret)
+{
+    size_t end, from = 2;
+    unsigned base = 10, c = 0;
+
+    if (!str_starts(text, STR("&#")) || !str_find(text, STR(";"), &end))
+        return 0;
+    if (text.at[from] == 'x') {
+        base = 16;
+        from++;
+    }
+    if (end == from || end - from > 3)
+        return 0;
+    for (size_t i = from; i < end; i++) {
+        int lower = text.at[i] >= 'A' ? text.at[i] | 0x20 : text.at[i];
+        const char *digits = "0123456789abcdef", *digit = strchr(digits, lower);
+
+        if (!digit || digit >= digits + base)
+            return 0;
+        c = c * base + (unsigned)(digit - digits);
+    }
+    *ret = (char)c;
+    return c > 0 && c < 0x80 ? end + 1 : 0;
+}
+
+static size_t entity(struct str text, char *ret)
+{
+    static const struct {
+        struct str name;
+        char c;
+    } entities[] = {{STR("&amp;"), '&'},
+                    {STR("&lt;"), '<'},
+                    {STR("&gt;"), '>'},
+                    {STR("&quot;"), '"'},
+                    {STR("&apos;"), '\''}};
+
+    for (size_t i = 0; i < ARRAY_LEN(entities); i++) {
+        if (str_starts(text, entities[i].name)) {
+            *ret = entities[i].c;
+            return entities[i].name.len;
+        }
+    }
+    return numeric(text, ret);
+}
+
 /* Entities resolved. at == NULL: not well formed, or no memory. */
 static struct str plain_text(struct str text, struct arena *memory)
 {
-    static const struct {
-        struct str entity;
-        char c;
-    } entities[] = {{STR("&amp;"), '&'},  {STR("&lt;"), '<'},    {STR("&gt;"), '>'},
-                    {STR("&quot;"), '"'}, {STR("&apos;"), '\''}, {STR("&#34;"), '"'},
-                    {STR("&#39;"), '\''}};
     char *to = arena_get(memory, text.len + 1);
     size_t len = 0;
 
     for (size_t i = 0; to && i < text.len;) {
-        size_t e = 0;
+        size_t taken;
 
         if (text.at[i] == '<')
             return STR_NONE;
@@ -42,13 +83,11 @@ static struct str plain_text(struct str text, struct arena *memory)
             to[len++] = text.at[i++];
             continue;
         }
-        while (e < ARRAY_LEN(entities) &&
-               !str_starts(str_of(text.at + i, text.len - i), entities[e].entity))
-            e++;
-        if (e == ARRAY_LEN(entities))
+        taken = entity(str_of(text.at + i, text.len - i), &to[len]);
+        if (taken == 0)
             return STR_NONE;
-        to[len++] = entities[e].c;
-        i += entities[e].entity.len;
+        len++;
+        i += taken;
     }
     return str_of(to, len);
 }

@@ -62,22 +62,40 @@ static bool parse_time(struct str digits, int64_t *ret_s)
     return time_parse(str_from(text), ret_s);
 }
 
+/* As object_key() writes them: no signs, no leading zeros, lower case. */
+static bool chain_valid(struct str chain)
+{
+    for (size_t i = 0; i < chain.len; i++)
+        if (!(chain.at[i] >= '0' && chain.at[i] <= '9') &&
+            !(chain.at[i] >= 'a' && chain.at[i] <= 'f'))
+            return false;
+    return chain.len == OBJECT_CHAIN_SIZE - 1;
+}
+
+static bool parse_partition(struct str text, int32_t *ret)
+{
+    uint64_t n;
+
+    if (!str_to_u64(text, &n) || n > INT32_MAX || (text.len > 1 && text.at[0] == '0'))
+        return false;
+    *ret = (int32_t)n;
+    return true;
+}
+
 bool object_name_parse(struct str key, struct object_name *ret)
 {
     struct str rest = key, first, partition, time;
     uint64_t n;
-    unsigned char bytes[8];
 
     if (!str_ends(rest, STR(".gz")))
         return false;
     rest.len -= 3;
     if (!cut_last(&rest, '_', &ret->chain) || !cut_last(&rest, '_', &first) ||
         !cut_last(&rest, '_', &partition) || !cut_last(&rest, '_', &time) ||
-        !parse_time(time, &ret->time_s) || first.len != 20 || !str_to_i64(first, &ret->first) ||
-        ret->first < 0 || !str_to_u64(partition, &n) || n > INT32_MAX ||
-        !str_hex_decode(ret->chain, bytes, sizeof(bytes)))
+        !parse_time(time, &ret->time_s) || first.len != 20 || !str_to_u64(first, &n) ||
+        n > INT64_MAX || !parse_partition(partition, &ret->partition) || !chain_valid(ret->chain))
         return false;
-    ret->partition = (int32_t)n;
+    ret->first = (int64_t)n;
     return true;
 }
 
