@@ -47,28 +47,28 @@ int gzip_pack(struct gzip *gzip, struct str plain, struct buf *out)
 int gzip_unpack(struct str packed, struct buf *out)
 {
     struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
-    size_t room = packed.len * 4 + 4096, got = 0;
-    int r = d ? -ERR_LIMIT : -ERR_NOMEM;
+    size_t room_max = out->max - out->len, room = MIN_OF(packed.len * 4 + 4096, room_max);
+    enum libdeflate_result result;
+    size_t used = 0, got = 0;
+    char *to;
 
-    while (r == -ERR_LIMIT && room <= out->max - out->len) {
-        enum libdeflate_result result;
-        char *to = buf_reserve(out, room);
-
-        if (!to) {
-            r = buf_error(out);
+    if (!d)
+        return -ERR_NOMEM;
+    do {
+        to = buf_reserve(out, room);
+        result = to ? libdeflate_gzip_decompress_ex(d, packed.at, packed.len, to, room, &used, &got)
+                    : LIBDEFLATE_INSUFFICIENT_SPACE;
+        if (result != LIBDEFLATE_INSUFFICIENT_SPACE || !to || room == room_max)
             break;
-        }
-        result = libdeflate_gzip_decompress(d, packed.at, packed.len, to, room, &got);
-        if (result == LIBDEFLATE_SUCCESS)
-            r = 0;
-        else if (result == LIBDEFLATE_INSUFFICIENT_SPACE && room < out->max - out->len)
-            room = MIN_OF(room * 4, out->max - out->len);
-        else
-            r = result == LIBDEFLATE_INSUFFICIENT_SPACE ? -ERR_NOMEM : -ERR_INVALID;
-    }
-    if (d)
-        libdeflate_free_decompressor(d);
-    if (r == 0)
-        out->len += got;
-    return r == -ERR_NOMEM ? -ERR_LIMIT : r;
+        room = room > room_max / 4 ? room_max : room * 4;
+    } while (true);
+    libdeflate_free_decompressor(d);
+    if (!to)
+        return buf_error(out);
+    if (result == LIBDEFLATE_INSUFFICIENT_SPACE)
+        return -ERR_LIMIT;
+    if (result != LIBDEFLATE_SUCCESS || used != packed.len)
+        return -ERR_INVALID;
+    out->len += got;
+    return 0;
 }

@@ -14,7 +14,8 @@ AUTO_DEFINE(struct gzip, gzip_free)
 
 /* Appends the gzip member of `plain`. -ERR_LIMIT of `out`, -ERR_NOMEM. */
 MUST_CHECK int gzip_pack(struct gzip *gzip, struct str plain, struct buf *out);
-/* Appends what a member holds; at most out's maximum. -ERR_INVALID, -ERR_LIMIT. */
+/* Appends what one member holds, which must be all of `packed`; at most out's maximum. -ERR_INVALID,
+ * -ERR_LIMIT, -ERR_NOMEM. */
 MUST_CHECK int gzip_unpack(struct str packed, struct buf *out);
 
 #endif
