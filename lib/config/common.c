@@ -92,7 +92,7 @@ int security_read_key(const struct security_section *security, unsigned char ret
                        path ? path : "");
     len = fread(text, 1, sizeof(text), file);
     (void)fclose(file);
-    good = str_hex_decode(str_trim(str_of(text, len)), ret_key, 32);
+    good = len < sizeof(text) && str_hex_decode(str_trim(str_of(text, len)), ret_key, 32);
     explicit_bzero(text, sizeof(text));
     if (good)
         return 0;

@@ -88,8 +88,9 @@ static const struct option_spec *option_find(const struct option_spec *options, 
     return NULL;
 }
 
-static int read_options(const struct reading *in, const config_setting_t *group,
-                        const struct option_spec *options, void *target);
+static int read_options(const struct reading *in, const char *section,
+                        const config_setting_t *group, const struct option_spec *options,
+                        void *target);
 
 static int read_int(const struct reading *in, const config_setting_t *at,
                     const struct option_spec *option, int64_t *ret)
@@ -143,7 +144,8 @@ static int read_groups(const struct reading *in, const config_setting_t *at,
 
         if (!config_setting_is_group(entry))
             return wrong(in, at, "must be a list of groups: ( { … }, { … } )");
-        r = read_options(in, entry, group->options, entries + (size_t)i * group->size);
+        r = read_options(in, config_setting_name(at), entry, group->options,
+                         entries + (size_t)i * group->size);
         if (r < 0)
             return r;
     }
@@ -178,14 +180,19 @@ static int read_option(const struct reading *in, const config_setting_t *at,
 }
 
 /* A default is written as the table says it, so that what is documented is what happens. */
-static int set_fallback(const struct reading *in, const char *where,
-                        const struct option_spec *option, void *target)
+static int set_fallback(const struct reading *in, const char *section,
+                        const config_setting_t *group, const struct option_spec *option,
+                        void *target)
 {
     void *field = (char *)target + option->offset;
 
-    if (!option->fallback)
-        return why_set(in->why, -ERR_CONFIG, "%s: %s lacks the setting %s: %s", in->path, where,
+    if (!option->fallback && !group)
+        return why_set(in->why, -ERR_CONFIG, "%s: %s lacks the setting %s: %s", in->path, section,
                        option->name, option->help);
+    if (!option->fallback)
+        return why_set(in->why, -ERR_CONFIG, "%s:%u: %s lacks the setting %s: %s", in->path,
+                       (unsigned)config_setting_source_line(group), section, option->name,
+                       option->help);
     if (option->type == OPTION_STR)
         *(struct str *)field = str_from(option->fallback);
     else if (option->type == OPTION_INT)
@@ -211,17 +218,17 @@ static int check_known(const struct reading *in, const config_setting_t *group,
     return 0;
 }
 
-static int read_options(const struct reading *in, const config_setting_t *group,
-                        const struct option_spec *options, void *target)
+/* `section`: its name, for sentences; `group` is NULL when the file has none. */
+static int read_options(const struct reading *in, const char *section,
+                        const config_setting_t *group, const struct option_spec *options,
+                        void *target)
 {
     int r = group ? check_known(in, group, options) : 0;
 
     for (const struct option_spec *o = options; r == 0 && o->name; o++) {
         const config_setting_t *at = group ? config_setting_get_member(group, o->name) : NULL;
-        const char *where = group ? config_setting_name(group) : NULL;
 
-        r = at ? read_option(in, at, o, target)
-               : set_fallback(in, where ? where : "the file", o, target);
+        r = at ? read_option(in, at, o, target) : set_fallback(in, section, group, o, target);
     }
     return r;
 }
@@ -236,7 +243,7 @@ static int read_section(const struct reading *in, const struct config_section *s
         return at ? read_groups(in, at, section->group, field) : 0;
     if (at && !config_setting_is_group(at))
         return wrong(in, at, "must be a group: { … }");
-    return read_options(in, at, section->options, field);
+    return read_options(in, section->name, at, section->options, field);
 }
 
 static int check_sections(const struct reading *in)
