@@ -32,8 +32,8 @@ struct command {
         NULL, NULL, 0, 0, NULL, NULL, NULL, NULL                                                   \
     }
 
-extern const struct command emit_commands[], lookup_commands[], trail_commands[], topics_commands[],
-    account_commands[];
+extern const struct command status_commands[], emit_commands[], lookup_commands[], trail_commands[],
+    topics_commands[], account_commands[], rejected_commands[];
 
 /* Notes what is wrong with the arguments, for exit code 2. Returns -ERR_INVALID. */
 int cli_misused(struct cli *cli, struct why *reterr_why, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -9,7 +9,8 @@
 #include "log/log.h"
 
 static const struct command *const groups[] = {
-    emit_commands, lookup_commands, trail_commands, topics_commands, account_commands,
+    status_commands, emit_commands,    lookup_commands,   trail_commands,
+    topics_commands, account_commands, rejected_commands,
 };
 
 /* Of every command. */

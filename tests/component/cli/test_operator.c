@@ -247,6 +247,64 @@ static void a_secret_is_changed_by_a_second_key(void **state)
     assert_int_equal(run(w, "key disable nobody"), 1);
 }
 
+/* One transaction a record, so that markers lie between them. */
+static void reject(struct bus_producer *producer, int32_t partition, const char *reason,
+                   struct str value)
+{
+    const struct bus_header headers[] = {{HEADER_REASON, str_from(reason)},
+                                         {HEADER_WHY, STR("because of \033[2J")},
+                                         {HEADER_ORIGIN, STR("raw.cn-hangzhou/g/1/2")},
+                                         {HEADER_RECEIVED, STR("1795420800000")}};
+
+    must(bus_begin(producer, &why));
+    must(bus_producer_write(producer, "rejected.cn-hangzhou", partition, STR("123"), value, headers,
+                            ARRAY_LEN(headers), NULL));
+    must(bus_commit(producer, 30000, &why));
+    (void)usleep(2000); /* so that no two have the same time */
+}
+
+static void rejected_records_are_listed_newest_first(void **state)
+{
+    struct world *w = *state;
+    AUTO(bus_producer_close) struct bus_producer *producer = NULL;
+    AUTO(jsondoc_free) struct jsondoc *doc = NULL;
+    struct str rest, line;
+    char reason[32];
+    int listed = 0;
+
+    assert_int_equal(run(w, "rejected list"), 0);
+    assert_true(said(w, "nothing was rejected"));
+    must(bus_producer_open(&w->deployment.bus, "test", 0, &producer, &why));
+    must(bus_transactions_init(producer, 30000, &why));
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(reason, sizeof(reason), "reason-%d", i);
+        reject(producer, i % 3 ? 1 : 2, reason, STR("{\"n\":1}"));
+    }
+    reject(producer, 0, "newest", STR("\xc3\x01\xff\xffH-text-\x02\x03"));
+
+    assert_int_equal(run(w, "rejected list --limit 3"), 0);
+    assert_true(said(w, "2026-11-23T08:00:00Z  newest: because of ?[2J"));
+    assert_true(said(w, "from raw.cn-hangzhou/g/1/2, 13 bytes: .H-text-."));
+    assert_true(said(w, "reason-39"));
+    assert_true(said(w, "reason-38"));
+    assert_false(said(w, "reason-37"));
+
+    assert_int_equal(run(w, "rejected list --limit 1000 --json"), 0);
+    rest = str_from(w->output);
+    while (str_split(&rest, '\n', &line) && line.len) {
+        (void)snprintf(reason, sizeof(reason), "reason-%d", 40 - listed);
+        jsondoc_free(doc);
+        must(jsondoc_parse(line, &doc, &why));
+        assert_str_eq(jsondoc_str_or(doc, "reason", STR("")),
+                      listed == 0 ? STR("newest") : str_from(reason));
+        listed++;
+    }
+    assert_int_equal(listed, 41);
+    assert_int_equal(run(w, "rejected list --region nowhere"), 1);
+    assert_int_equal(run(w, "rejected list --region 'no region'"), 2);
+    assert_int_equal(run(w, "rejected list --limit 0"), 2);
+}
+
 static void wrong_calls_end_with_2_and_failures_with_1(void **state)
 {
     struct world *w = *state;
@@ -273,6 +331,7 @@ int main(void)
         TEST(an_account_has_a_key_whose_secret_is_sealed),
         TEST(an_account_that_is_known_is_not_made_twice),
         TEST(a_secret_is_changed_by_a_second_key),
+        TEST(rejected_records_are_listed_newest_first),
         TEST(wrong_calls_end_with_2_and_failures_with_1),
     };
 
