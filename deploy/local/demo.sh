@@ -34,7 +34,7 @@ demo_wait() { # demo_wait FIND: calls it until it wrote all of the events to $DE
 demo_query() { trailctl lookup --limit 50 --json > "$DEMO/found"; }
 
 demo_list() { # the keys of the trail's objects, oldest first
-    s3_request GET "/$BUCKET?list-type=2&prefix=$DEMO_PREFIX%2F" | grep -o '<Key>[^<]*' | sed 's/<Key>//' | sort
+    s3_request GET "/$BUCKET?list-type=2&prefix=$DEMO_PREFIX%2FAliyunLogs%2FActiontrail%2F" | grep -o '<Key>[^<]*' | sed 's/<Key>//' | sort
 }
 
 demo_fetch() { # the newest objects: each is a gzip of one JSON array
