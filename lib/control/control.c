@@ -1,19 +1,30 @@
-/* control.c - records of `control`, applied and written. */
+/* control.c - records of `control`, applied and looked up. */
 #include "control/control.h"
 
 #include "jsondoc/jsondoc.h"
 
-#define SLOTS 4096
+#define SLOTS           4096
+#define SYSTEM_POLICIES 2
 
-/* One value, newest; in a list by arrival and in a hash slot. */
-struct entry {
-    char *key;
-    struct jsondoc *doc; /* NULL: gone */
+/* What a record's newest value says. */
+struct content {
+    struct jsondoc *doc;      /* NULL: gone */
+    struct str *names;        /* what lists of names are parts of */
+    struct ram_policy *rules; /* of a policy */
     union {
         struct control_account account;
         struct control_key access_key;
+        struct control_user user;
+        struct control_group group;
+        struct control_policy policy;
         struct str generation;
     };
+};
+
+/* In a list by arrival and in a hash slot. */
+struct entry {
+    char *key;
+    struct content now;
     struct entry *next;
 };
 
@@ -24,9 +35,25 @@ struct table {
 };
 
 struct control {
-    struct table accounts, keys, topics;
+    struct table accounts, keys, users, groups, policies, topics;
+    struct control_policy system[SYSTEM_POLICIES];
+    struct ram_policy *system_rules[SYSTEM_POLICIES];
     struct trail_book *trails;
 };
+
+static int load_system(struct control *c)
+{
+    for (size_t i = 0; i < SYSTEM_POLICIES; i++) {
+        struct control_policy *p = &c->system[i];
+
+        CHECK(ram_system_policy(i, &p->name, &p->document));
+        p->account = STR("");
+        if (ram_policy_parse(p->document, &c->system_rules[i], NULL) < 0)
+            return -ERR_NOMEM;
+        p->rules = c->system_rules[i];
+    }
+    return 0;
+}
 
 struct control *control_new(void)
 {
@@ -35,16 +62,23 @@ struct control *control_new(void)
     if (!c)
         return NULL;
     c->trails = trail_book_new();
-    if (c->trails)
+    if (c->trails && load_system(c) == 0)
         return c;
-    free(c);
+    control_free(c);
     return NULL;
+}
+
+static void content_done(struct content *content)
+{
+    ram_policy_free(content->rules);
+    free(content->names);
+    jsondoc_free(content->doc);
 }
 
 static void table_done(struct table *t)
 {
     for (size_t i = 0; i < t->count; i++) {
-        jsondoc_free(t->list[i]->doc);
+        content_done(&t->list[i]->now);
         free(t->list[i]->key);
         free(t->list[i]);
     }
@@ -57,7 +91,12 @@ void control_free(struct control *c)
         return;
     table_done(&c->accounts);
     table_done(&c->keys);
+    table_done(&c->users);
+    table_done(&c->groups);
+    table_done(&c->policies);
     table_done(&c->topics);
+    for (size_t i = 0; i < SYSTEM_POLICIES; i++)
+        ram_policy_free(c->system_rules[i]);
     trail_book_free(c->trails);
     free(c);
 }
@@ -102,56 +141,135 @@ static struct entry *table_get(struct table *t, struct str key)
 
 /* ---- applying ---------------------------------------------------------------------------------- */
 
-static int fill_account(struct entry *e)
+/* "<account>/<name>" */
+static bool split_name(struct str key, struct str *ret_account, struct str *ret_name)
 {
-    e->account = (struct control_account){
-        .id = str_from(e->key),
-        .name = jsondoc_str_or(e->doc, "name", STR("")),
-        .created_s = jsondoc_i64_or(e->doc, "created", 0),
+    *ret_name = key;
+    return str_split(ret_name, '/', ret_account) && ret_account->len && ret_name->len;
+}
+
+static int fill_account(struct content *c, struct str key)
+{
+    c->account = (struct control_account){
+        .id = key,
+        .name = jsondoc_str_or(c->doc, "name", STR("")),
+        .created_s = jsondoc_i64_or(c->doc, "created", 0),
     };
     return 0;
 }
 
-static int fill_key(struct entry *e)
+static int fill_key(struct content *c, struct str key)
 {
-    e->access_key = (struct control_key){
-        .id = str_from(e->key),
-        .account = jsondoc_str_or(e->doc, "account", STR("")),
-        .sealed = jsondoc_str_or(e->doc, "secret", STR("")),
-        .active = jsondoc_bool(e->doc, "active"),
-        .created_s = jsondoc_i64_or(e->doc, "created", 0),
+    c->access_key = (struct control_key){
+        .id = key,
+        .account = jsondoc_str_or(c->doc, "account", STR("")),
+        .user = jsondoc_str_or(c->doc, "user", STR("")),
+        .sealed = jsondoc_str_or(c->doc, "secret", STR("")),
+        .active = jsondoc_bool(c->doc, "active"),
+        .created_s = jsondoc_i64_or(c->doc, "created", 0),
     };
-    return e->access_key.account.len && e->access_key.sealed.len ? 0 : -ERR_INVALID;
+    return c->access_key.account.len && c->access_key.sealed.len ? 0 : -ERR_INVALID;
 }
 
-static int fill_topic(struct entry *e)
+static int fill_topic(struct content *c, struct str key)
 {
-    e->generation = jsondoc_str_or(e->doc, "generation", STR(""));
-    return e->generation.len ? 0 : -ERR_INVALID;
+    (void)key;
+    c->generation = jsondoc_str_or(c->doc, "generation", STR(""));
+    return c->generation.len ? 0 : -ERR_INVALID;
 }
 
+/* Room for the names of these lists; NULL without memory. */
+static struct str *room_for(const struct jsondoc *a, const struct jsondoc *b)
+{
+    return calloc(jsondoc_len(a) + jsondoc_len(b) + 1, sizeof(struct str));
+}
+
+static int read_names(const struct jsondoc *list, struct str *to, struct control_names *ret)
+{
+    *ret = (struct control_names){to, jsondoc_len(list)};
+    if (ret->count > CONTROL_NAMES_MAX)
+        return -ERR_INVALID;
+    for (size_t i = 0; i < ret->count; i++)
+        if (!jsondoc_text(jsondoc_at(list, i), &to[i]))
+            return -ERR_INVALID;
+    return 0;
+}
+
+static int fill_user(struct content *c, struct str key)
+{
+    const struct jsondoc *groups = jsondoc_get(c->doc, "groups");
+    const struct jsondoc *policies = jsondoc_get(c->doc, "policies");
+    struct control_user *u = &c->user;
+
+    *u = (struct control_user){
+        .id = jsondoc_str_or(c->doc, "id", STR("")),
+        .created_s = jsondoc_i64_or(c->doc, "created", 0),
+    };
+    if (!split_name(key, &u->account, &u->name) || !control_name_valid(u->name) || !u->id.len)
+        return -ERR_INVALID;
+    c->names = room_for(groups, policies);
+    if (!c->names)
+        return -ERR_NOMEM;
+    if (read_names(groups, c->names, &u->groups) < 0)
+        return -ERR_INVALID;
+    return read_names(policies, c->names + u->groups.count, &u->policies);
+}
+
+static int fill_group(struct content *c, struct str key)
+{
+    const struct jsondoc *policies = jsondoc_get(c->doc, "policies");
+    struct control_group *g = &c->group;
+
+    *g = (struct control_group){.created_s = jsondoc_i64_or(c->doc, "created", 0)};
+    if (!split_name(key, &g->account, &g->name) || !control_name_valid(g->name))
+        return -ERR_INVALID;
+    c->names = room_for(policies, NULL);
+    return c->names ? read_names(policies, c->names, &g->policies) : -ERR_NOMEM;
+}
+
+/* A document that is not understood is kept without rules: it will forbid everything. */
+static int fill_policy(struct content *c, struct str key)
+{
+    struct control_policy *p = &c->policy;
+
+    *p = (struct control_policy){
+        .document = jsondoc_str_or(c->doc, "document", STR("")),
+        .created_s = jsondoc_i64_or(c->doc, "created", 0),
+    };
+    if (!split_name(key, &p->account, &p->name) || !control_policy_name_valid(p->name))
+        return -ERR_INVALID;
+    if (ram_policy_parse(p->document, &c->rules, NULL) == -ERR_NOMEM)
+        return -ERR_NOMEM;
+    p->rules = c->rules;
+    return 0;
+}
+
+typedef int fill_fn(struct content *content, struct str key);
+
+/* Slices are of the entry's own key, so that it is there before its content. */
 static int apply_to(struct table *t, struct str name, struct str value, bool tombstone,
-                    int (*fill)(struct entry *e), struct why *why)
+                    fill_fn *fill, struct why *why)
 {
-    AUTO(jsondoc_free) struct jsondoc *doc = NULL;
-    struct entry *e, probe;
-    int r;
+    struct entry *e = tombstone ? table_find(t, name) : table_get(t, name);
+    struct content content = {0};
+    int r = 0;
 
-    if (!tombstone) {
-        r = jsondoc_parse(value, &doc, why);
-        if (r < 0)
-            return r;
-        probe = (struct entry){.key = "", .doc = doc};
-        if (!jsondoc_is_object(doc) || fill(&probe) < 0)
-            return why_set(why, -ERR_INVALID, "lacks what it needs");
-    }
-    e = tombstone ? table_find(t, name) : table_get(t, name);
     if (!e)
         return tombstone ? 0 : -ERR_NOMEM;
-    jsondoc_free(e->doc);
-    e->doc = doc;
-    doc = NULL;
-    return e->doc ? fill(e) : 0;
+    if (!tombstone) {
+        r = jsondoc_parse(value, &content.doc, why);
+        if (r == 0)
+            r = jsondoc_is_object(content.doc) ? fill(&content, str_from(e->key)) : -ERR_INVALID;
+        if (r == -ERR_INVALID && why && !why->text[0])
+            (void)why_set(why, r, "lacks what it needs");
+    }
+    if (r < 0) {
+        content_done(&content);
+        return r;
+    }
+    content_done(&e->now);
+    e->now = content;
+    return 0;
 }
 
 static int apply_trail(struct control *c, struct str value, bool tombstone, struct why *why)
@@ -168,10 +286,26 @@ static int apply_trail(struct control *c, struct str value, bool tombstone, stru
     return r < 0 ? r : 0;
 }
 
-static bool is_known(struct str kind)
+/* Where records of a kind go; NULL: nobody here knows it. */
+static struct table *table_of(struct control *c, struct str kind, fill_fn **ret_fill)
 {
-    return str_eq(kind, STR("account")) || str_eq(kind, STR("key")) || str_eq(kind, STR("topic")) ||
-           str_eq(kind, STR("trail"));
+    const struct {
+        struct str kind;
+        struct table *table;
+        fill_fn *fill;
+    } kinds[] = {
+        {STR("account"), &c->accounts, fill_account}, {STR("key"), &c->keys, fill_key},
+        {STR("user"), &c->users, fill_user},          {STR("group"), &c->groups, fill_group},
+        {STR("policy"), &c->policies, fill_policy},   {STR("topic"), &c->topics, fill_topic},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if (str_eq(kinds[i].kind, kind)) {
+            *ret_fill = kinds[i].fill;
+            return kinds[i].table;
+        }
+    }
+    return NULL;
 }
 
 int control_apply(struct control *c, struct str key, struct str value, bool tombstone,
@@ -179,20 +313,18 @@ int control_apply(struct control *c, struct str key, struct str value, bool tomb
 {
     struct why inner = {0};
     struct str name = key, kind;
+    struct table *table;
+    fill_fn *fill;
     int r = 0;
 
     if (key.len == 0 || key.len > CONTROL_KEY_SIZE_MAX || memchr(key.at, '\0', key.len) ||
         !str_split(&name, '/', &kind))
         return why_set(reterr_why, -ERR_INVALID, "a record of control without a sensible key");
-    if (name.len == 0 && is_known(kind))
-        return why_set(reterr_why, -ERR_INVALID, "control, " STR_FMT ": names nothing",
-                       STR_ARG(key));
-    if (str_eq(kind, STR("account")))
-        r = apply_to(&c->accounts, name, value, tombstone, fill_account, &inner);
-    else if (str_eq(kind, STR("key")))
-        r = apply_to(&c->keys, name, value, tombstone, fill_key, &inner);
-    else if (str_eq(kind, STR("topic")))
-        r = apply_to(&c->topics, name, value, tombstone, fill_topic, &inner);
+    table = table_of(c, kind, &fill);
+    if (name.len == 0 && (table || str_eq(kind, STR("trail"))))
+        r = why_set(&inner, -ERR_INVALID, "names nothing");
+    else if (table)
+        r = apply_to(table, name, value, tombstone, fill, &inner);
     else if (str_eq(kind, STR("trail")))
         r = apply_trail(c, value, tombstone, &inner);
     return r < 0 ? why_set(reterr_why, r, "control, " STR_FMT ": %s", STR_ARG(key), inner.text) : 0;
@@ -200,25 +332,81 @@ int control_apply(struct control *c, struct str key, struct str value, bool tomb
 
 /* ---- looking up -------------------------------------------------------------------------------- */
 
+static const struct content *find(const struct table *t, struct str key)
+{
+    const struct entry *e = table_find(t, key);
+
+    return e && e->now.doc ? &e->now : NULL;
+}
+
+static const struct content *find_of(const struct table *t, struct str account, struct str name)
+{
+    char text[CONTROL_KEY_SIZE_MAX];
+    struct str key = {text, account.len + 1 + name.len};
+
+    if (!account.len || !name.len || key.len > sizeof(text))
+        return NULL;
+    memcpy(text, account.at, account.len);
+    text[account.len] = '/';
+    memcpy(text + account.len + 1, name.at, name.len);
+    return find(t, key);
+}
+
+static bool at(const struct table *t, size_t i, const struct content **ret)
+{
+    if (i >= t->count)
+        return false;
+    *ret = t->list[i]->now.doc ? &t->list[i]->now : NULL;
+    return true;
+}
+
 const struct control_account *control_account(const struct control *c, struct str id)
 {
-    const struct entry *e = table_find(&c->accounts, id);
+    const struct content *found = find(&c->accounts, id);
 
-    return e && e->doc ? &e->account : NULL;
+    return found ? &found->account : NULL;
 }
 
 const struct control_key *control_key(const struct control *c, struct str id)
 {
-    const struct entry *e = table_find(&c->keys, id);
+    const struct content *found = find(&c->keys, id);
 
-    return e && e->doc ? &e->access_key : NULL;
+    return found ? &found->access_key : NULL;
+}
+
+const struct control_user *control_user(const struct control *c, struct str account,
+                                        struct str name)
+{
+    const struct content *found = find_of(&c->users, account, name);
+
+    return found ? &found->user : NULL;
+}
+
+const struct control_group *control_group(const struct control *c, struct str account,
+                                          struct str name)
+{
+    const struct content *found = find_of(&c->groups, account, name);
+
+    return found ? &found->group : NULL;
+}
+
+const struct control_policy *control_policy(const struct control *c, struct str account,
+                                            struct str name)
+{
+    const struct content *found;
+
+    for (size_t i = 0; i < SYSTEM_POLICIES; i++)
+        if (str_eq(c->system[i].name, name))
+            return &c->system[i];
+    found = find_of(&c->policies, account, name);
+    return found ? &found->policy : NULL;
 }
 
 struct str control_generation(const struct control *c, struct str topic)
 {
-    const struct entry *e = table_find(&c->topics, topic);
+    const struct content *found = find(&c->topics, topic);
 
-    return e && e->doc ? e->generation : STR("");
+    return found ? found->generation : STR("");
 }
 
 const struct trail_book *control_trails(const struct control *c)
@@ -233,138 +421,54 @@ struct trail_book *control_trails_mutable(struct control *c)
 
 bool control_account_at(const struct control *c, size_t i, const struct control_account **ret)
 {
-    if (i >= c->accounts.count)
+    const struct content *found;
+
+    if (!at(&c->accounts, i, &found))
         return false;
-    *ret = c->accounts.list[i]->doc ? &c->accounts.list[i]->account : NULL;
+    *ret = found ? &found->account : NULL;
     return true;
 }
 
 bool control_key_at(const struct control *c, size_t i, const struct control_key **ret)
 {
-    if (i >= c->keys.count)
+    const struct content *found;
+
+    if (!at(&c->keys, i, &found))
         return false;
-    *ret = c->keys.list[i]->doc ? &c->keys.list[i]->access_key : NULL;
+    *ret = found ? &found->access_key : NULL;
     return true;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------- */
-
-/* The document's text as a record's value; `r`: how building it went. */
-static void render(const struct jsondoc *doc, int r, struct buf *value)
+bool control_user_at(const struct control *c, size_t i, const struct control_user **ret)
 {
-    if (r == 0)
-        r = jsondoc_render(doc, value);
-    if (r < 0 && value->error == 0)
-        value->error = r;
+    const struct content *found;
+
+    if (!at(&c->users, i, &found))
+        return false;
+    *ret = found ? &found->user : NULL;
+    return true;
 }
 
-void control_account_record(const struct control_account *account, struct buf *key,
-                            struct buf *value)
+bool control_group_at(const struct control *c, size_t i, const struct control_group **ret)
 {
-    AUTO(jsondoc_free) struct jsondoc *doc = jsondoc_object();
-    int r = doc ? 0 : -ERR_NOMEM;
+    const struct content *found;
 
-    buf_addf(key, "account/" STR_FMT, STR_ARG(account->id));
-    if (r == 0 && (r = jsondoc_set_str(doc, "account", account->id)) == 0 &&
-        (r = jsondoc_set_str(doc, "name", account->name)) == 0)
-        r = jsondoc_set_i64(doc, "created", account->created_s);
-    render(doc, r, value);
+    if (!at(&c->groups, i, &found))
+        return false;
+    *ret = found ? &found->group : NULL;
+    return true;
 }
 
-void control_key_record(const struct control_key *k, struct buf *key, struct buf *value)
+bool control_policy_at(const struct control *c, size_t i, const struct control_policy **ret)
 {
-    AUTO(jsondoc_free) struct jsondoc *doc = jsondoc_object();
-    int r = doc ? 0 : -ERR_NOMEM;
+    const struct content *found;
 
-    buf_addf(key, "key/" STR_FMT, STR_ARG(k->id));
-    if (r == 0 && (r = jsondoc_set_str(doc, "key", k->id)) == 0 &&
-        (r = jsondoc_set_str(doc, "account", k->account)) == 0 &&
-        (r = jsondoc_set_str(doc, "secret", k->sealed)) == 0 &&
-        (r = jsondoc_set_bool(doc, "active", k->active)) == 0)
-        r = jsondoc_set_i64(doc, "created", k->created_s);
-    render(doc, r, value);
-}
-
-void control_topic_record(struct str topic, struct str generation, struct buf *key,
-                          struct buf *value)
-{
-    AUTO(jsondoc_free) struct jsondoc *doc = jsondoc_object();
-    int r = doc ? 0 : -ERR_NOMEM;
-
-    buf_addf(key, "topic/" STR_FMT, STR_ARG(topic));
-    if (r == 0 && (r = jsondoc_set_str(doc, "topic", topic)) == 0)
-        r = jsondoc_set_str(doc, "generation", generation);
-    render(doc, r, value);
-}
-
-void control_trail_key(const struct trail_version *version, struct buf *key)
-{
-    buf_addf(key, "trail/" STR_FMT "/%lld", STR_ARG(version->id), (long long)version->version);
-}
-
-/* ---- secrets ----------------------------------------------------------------------------------- */
-
-int control_secret_seal(const struct crypto_key *master, struct str key_id, struct str secret,
-                        struct buf *out)
-{
-    struct crypto_key key = crypto_derive(master, STR("access key secrets"));
-    AUTO_BUF struct buf sealed = {0};
-    int r;
-
-    buf_init(&sealed, 4096);
-    r = crypto_seal(&key, key_id, secret, &sealed);
-    if (r == 0)
-        buf_add_base64(out, sealed.at, sealed.len);
-    crypto_wipe(&key, sizeof(key));
-    return r < 0 ? r : buf_error(out);
-}
-
-int control_secret_open(const struct crypto_key *master, const struct control_key *k,
-                        struct buf *out)
-{
-    struct crypto_key key = crypto_derive(master, STR("access key secrets"));
-    AUTO_BUF struct buf sealed = {0};
-    int r;
-
-    buf_init(&sealed, 4096);
-    r = buf_add_base64_decoded(&sealed, k->sealed);
-    if (r == 0)
-        r = crypto_open(&key, k->id, buf_str(&sealed), out);
-    crypto_wipe(&key, sizeof(key));
-    return r;
-}
-
-/* Uniform over the alphabet: bytes that would favour its beginning are drawn again. */
-static void make_name(char *to, size_t len, struct str alphabet)
-{
-    unsigned limit = 256 - 256 % (unsigned)alphabet.len;
-
-    for (size_t i = 0; i < len;) {
-        unsigned char b;
-
-        crypto_random(&b, 1);
-        if (b < limit)
-            to[i++] = alphabet.at[b % alphabet.len];
+    if (i < SYSTEM_POLICIES) {
+        *ret = &c->system[i];
+        return true;
     }
-    to[len] = '\0';
-}
-
-static const struct str alphanumerics =
-    STR("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
-
-void control_make_account_id(char ret[ACCOUNT_ID_SIZE + 1])
-{
-    make_name(ret, ACCOUNT_ID_SIZE, STR("0123456789"));
-    ret[0] = '1';
-}
-
-void control_make_key_id(char ret[ACCESS_KEY_ID_SIZE + 1])
-{
-    memcpy(ret, "LTAI", 4);
-    make_name(ret + 4, ACCESS_KEY_ID_SIZE - 4, alphanumerics);
-}
-
-void control_make_secret(char ret[ACCESS_KEY_SECRET_SIZE + 1])
-{
-    make_name(ret, ACCESS_KEY_SECRET_SIZE, alphanumerics);
+    if (!at(&c->policies, i - SYSTEM_POLICIES, &found))
+        return false;
+    *ret = found ? &found->policy : NULL;
+    return true;
 }

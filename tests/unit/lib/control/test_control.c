@@ -102,8 +102,8 @@ static void a_tombstone_takes_away_and_a_record_brings_back(void **state)
 static void kinds_of_a_newer_program_are_passed_over(void **state)
 {
     (void)state;
-    assert_int_equal(apply("policy/1/2", "whatever"), 0);
-    assert_int_equal(apply("policy/1/2", NULL), 0);
+    assert_int_equal(apply("role/1/2", "whatever"), 0);
+    assert_int_equal(apply("role/1/2", NULL), 0);
     assert_int_equal(apply("fence", "7"), 0);
 }
 
@@ -195,8 +195,12 @@ static void what_is_written_is_read(void **state)
 {
     static const struct control_account account = {STR("1001"), STR("gr\xC3\xBC\xC3\x9F \"x\""),
                                                    12};
-    static const struct control_key access_key = {STR("LTAI1"), STR("1001"), STR("c2VhbGVk"), true,
-                                                  13};
+    static const struct control_key access_key = {.id = STR("LTAI1"),
+                                                  .account = STR("1001"),
+                                                  .user = STR("alice"),
+                                                  .sealed = STR("c2VhbGVk"),
+                                                  .active = true,
+                                                  .created_s = 13};
     AUTO_BUF struct buf key = {0}, value = {0};
 
     (void)state;
@@ -211,6 +215,7 @@ static void what_is_written_is_read(void **state)
     assert_str_eq(control_account(control, STR("1001"))->name, account.name);
     assert_int_equal(control_account(control, STR("1001"))->created_s, 12);
     assert_str_eq(control_key(control, STR("LTAI1"))->sealed, access_key.sealed);
+    assert_str_eq(control_key(control, STR("LTAI1"))->user, access_key.user);
     assert_true(control_key(control, STR("LTAI1"))->active);
     assert_str_eq(control_generation(control, STR("global")), STR("G7"));
 }
