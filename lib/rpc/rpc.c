@@ -34,8 +34,13 @@ static const struct {
     {"InvalidParameterValue", 400, "The specified parameter value is invalid."},
     {"InvalidPrefixException", 400, "The specified OSS key prefix is invalid."},
     {"InvalidQueryParameter", 400, "The specified query parameter is invalid."},
+    {"InvalidParameter.Format", 400, "Specified parameter Format is not XML or JSON."},
+    {"InvalidSecurityToken.Expired", 400, "Specified SecurityToken is expired."},
     {"InvalidSecurityToken.Malformed", 400, "Specified SecurityToken is malformed."},
+    {"InvalidSecurityToken.MismatchWithAccessKey", 400,
+     "Specified SecurityToken mismatches with the AccessKey."},
     {"InvalidSignatureMethod", 400, "Specified signature method is not supported."},
+    {"InvalidSignatureVersion", 400, "Specified signature version is not supported."},
     {"InvalidTimeStamp.Expired", 400, "Specified time stamp or date value is expired."},
     {"InvalidTimeStamp.Format", 400, "Specified time stamp or date value is not well formatted."},
     {"InvalidTrailNameException", 400, "The specified Trail name is invalid."},
@@ -43,6 +48,9 @@ static const struct {
     {"MaximumNumberOfTrailsExceededException", 403,
      "The maximum number of trails in the region has been reached."},
     {"MissingParameter", 400, "A parameter is mandatory for this action."},
+    {"MissingSecurityToken", 400, "SecurityToken is mandatory for this access key."},
+    {"NoPermission", 403,
+     "You are not authorized to perform this operation. Please apply for access in RAM first."},
     {"NotAllowCreateOrganizationTrail", 400, "Multi-account trails are not allowed."},
     {"RepeatOssBucket", 400, "The OSS bucket and prefix are used by another trail."},
     {"ServiceUnavailable", 503, "The request has failed due to a temporary failure of the server."},
@@ -300,6 +308,8 @@ static int parse_v1(struct rpc_call *call, struct rpc_failure *failure)
     const struct sign_pair *p = call->signed_params;
     size_t n = call->signed_count;
     struct str method = pair_value(p, n, STR("SignatureMethod"));
+    struct str version = pair_value(p, n, STR("SignatureVersion"));
+    struct str format = pair_value(p, n, STR("Format"));
     struct str timestamp = pair_value(p, n, STR("Timestamp"));
     int r;
 
@@ -315,21 +325,35 @@ static int parse_v1(struct rpc_call *call, struct rpc_failure *failure)
         (r = require(call->access_key, "AccessKeyId", failure)) < 0 ||
         (r = require(call->signature, "Signature", failure)) < 0 ||
         (r = require(call->nonce, "SignatureNonce", failure)) < 0 ||
-        (r = require(timestamp, "Timestamp", failure)) < 0)
+        (r = require(timestamp, "Timestamp", failure)) < 0 ||
+        (r = require(method, "SignatureMethod", failure)) < 0 ||
+        (r = require(version, "SignatureVersion", failure)) < 0)
         return r;
     if (!str_eq(method, STR("HMAC-SHA1")))
         return rpc_fail(failure, "InvalidSignatureMethod", NULL);
+    if (!str_eq(version, STR("1.0")))
+        return rpc_fail(failure, "InvalidSignatureVersion", NULL);
+    if (format.len && !str_eq_nocase(format, STR("JSON")) && !str_eq_nocase(format, STR("XML")))
+        return rpc_fail(failure, "InvalidParameter.Format", NULL);
     if (!time_parse(timestamp, &call->time_s))
         return rpc_fail(failure, "InvalidTimeStamp.Format", NULL);
     return 0;
+}
+
+/* A media type is the same in any case of letters; parameters ("; charset=utf-8") may follow. */
+static bool is_form(struct str type)
+{
+    struct str media;
+
+    return str_split(&type, ';', &media) &&
+           str_eq_nocase(str_trim(media), STR("application/x-www-form-urlencoded"));
 }
 
 int rpc_parse(const struct rpc_request *q, struct arena *arena, struct rpc_call *call,
               struct rpc_failure *failure)
 {
     struct str authorization, type;
-    bool form = rpc_header(q, "content-type", &type) &&
-                str_starts(type, STR("application/x-www-form-urlencoded"));
+    bool form = rpc_header(q, "content-type", &type) && is_form(type);
     bool acs3 =
         rpc_header(q, "authorization", &authorization) && str_starts(authorization, STR("ACS3-"));
     size_t form_from;
@@ -410,18 +434,66 @@ static void add_xml(struct buf *out, const char *name, struct str text)
     buf_addf(out, "</%s>", name);
 }
 
+struct field {
+    const char *name;
+    struct str value;
+};
+
+/* The members of AccessDeniedDetail. */
+enum { DENIAL_FIELDS = 6 };
+
+static void denial_fields(const struct rpc_denial *d, struct field ret[DENIAL_FIELDS])
+{
+    const struct field fields[DENIAL_FIELDS] = {
+        {"AuthAction", d->action},
+        {"AuthPrincipalType", STR("SubUser")},
+        {"AuthPrincipalOwnerId", d->account},
+        {"AuthPrincipalDisplayName", d->user},
+        {"NoPermissionType", d->explicit ? STR("ExplicitDeny") : STR("ImplicitDeny")},
+        {"PolicyType", STR("AccountLevelIdentityBasedPolicy")},
+    };
+
+    memcpy(ret, fields, sizeof(fields));
+}
+
+static void render_xml(const struct rpc_failure *f, struct str request_id, struct str host,
+                       struct buf *out)
+{
+    struct field denial[DENIAL_FIELDS];
+
+    buf_add_str(out, STR("<?xml version='1.0' encoding='UTF-8'?><Error>"));
+    add_xml(out, "RequestId", request_id);
+    add_xml(out, "HostId", host);
+    add_xml(out, "Code", str_from(f->code));
+    add_xml(out, "Message", str_from(f->message));
+    if (f->denial.action.len) {
+        denial_fields(&f->denial, denial);
+        buf_add_str(out, STR("<AccessDeniedDetail>"));
+        for (size_t i = 0; i < DENIAL_FIELDS; i++)
+            add_xml(out, denial[i].name, denial[i].value);
+        buf_add_str(out, STR("</AccessDeniedDetail>"));
+    }
+    buf_add_str(out, STR("</Error>"));
+}
+
+static struct jsondoc *denial_document(const struct rpc_denial *d)
+{
+    struct jsondoc *doc = jsondoc_object();
+    struct field denial[DENIAL_FIELDS];
+
+    denial_fields(d, denial);
+    for (size_t i = 0; doc && i < DENIAL_FIELDS; i++)
+        (void)jsondoc_set_str(doc, denial[i].name, denial[i].value);
+    return doc;
+}
+
 void rpc_render_failure(const struct rpc_failure *f, struct str request_id, struct str host,
                         bool xml, struct buf *out)
 {
     AUTO(jsondoc_free) struct jsondoc *doc = NULL;
 
     if (xml) {
-        buf_add_str(out, STR("<?xml version='1.0' encoding='UTF-8'?><Error>"));
-        add_xml(out, "RequestId", request_id);
-        add_xml(out, "HostId", host);
-        add_xml(out, "Code", str_from(f->code));
-        add_xml(out, "Message", str_from(f->message));
-        buf_add_str(out, STR("</Error>"));
+        render_xml(f, request_id, host, out);
         return;
     }
     doc = jsondoc_object();
@@ -431,5 +503,7 @@ void rpc_render_failure(const struct rpc_failure *f, struct str request_id, stru
     (void)jsondoc_set_str(doc, "HostId", text_or_none(host));
     (void)jsondoc_set_str(doc, "Code", str_from(f->code));
     (void)jsondoc_set_str(doc, "Message", text_or_none(str_from(f->message)));
+    if (f->denial.action.len)
+        (void)jsondoc_set(doc, "AccessDeniedDetail", denial_document(&f->denial));
     (void)!jsondoc_render(doc, out);
 }

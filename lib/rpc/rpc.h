@@ -47,11 +47,19 @@ struct rpc_call {
     struct str canonical_query, signed_headers, payload_sha256;
 };
 
+/* Of NoPermission: which right was missing, and whose. */
+struct rpc_denial {
+    struct str action;        /* "actiontrail:StopLogging"; empty: nothing is to be told */
+    struct str account, user; /* borrowed, until the failure is rendered */
+    bool explicit;            /* a policy forbids it; else none allows it */
+};
+
 /* Why a request is refused: one of the API's codes. */
 struct rpc_failure {
     int status;
     const char *code; /* NULL: not refused */
     char message[256];
+    struct rpc_denial denial;
 };
 /* Fills `ret` by the table of codes; `format` NULL: the code's own message. Returns -ERR_INVALID. */
 int rpc_fail(struct rpc_failure *ret, const char *code, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -316,7 +316,8 @@ static void a_v1_request_lacks_nothing_that_it_needs(void **state)
 
 #define V1(version, method, time)                                                                  \
     STR("Action=A&Version=" version                                                                \
-        "&AccessKeyId=k&Signature=s&SignatureNonce=n&SignatureMethod=" method "&Timestamp=" time)
+        "&AccessKeyId=k&Signature=s&SignatureNonce=n&SignatureVersion=1.0&SignatureMethod=" method \
+        "&Timestamp=" time)
 
 static void v1_has_one_method_one_version_and_one_form_of_time(void **state)
 {
