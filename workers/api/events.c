@@ -16,17 +16,36 @@ static struct str clean(struct str s, size_t size_max)
     return str_is_utf8(s) ? s : STR("");
 }
 
+static void add_session(const struct caller *c, struct jsondoc *identity)
+{
+    struct jsondoc *context = jsondoc_object(), *attributes = jsondoc_object();
+    char time[TIME_TEXT_SIZE];
+
+    time_format(c->session_s, time);
+    if (attributes) {
+        (void)jsondoc_set_str(attributes, "creationDate", str_from(time));
+        (void)jsondoc_set_str(attributes, "mfaAuthenticated", STR("false"));
+    }
+    if (context)
+        (void)jsondoc_set(context, "attributes", attributes);
+    else
+        jsondoc_free(attributes);
+    (void)jsondoc_set(identity, "sessionContext", context);
+}
+
 static struct jsondoc *identity_of(const struct caller *c)
 {
     struct jsondoc *doc = jsondoc_object();
 
     if (!doc)
         return NULL;
-    (void)jsondoc_set_str(doc, "type", STR("root-account"));
-    (void)jsondoc_set_str(doc, "principalId", c->account);
+    (void)jsondoc_set_str(doc, "type", c->user.len ? STR("ram-user") : STR("root-account"));
+    (void)jsondoc_set_str(doc, "principalId", c->principal);
     (void)jsondoc_set_str(doc, "accountId", c->account);
     (void)jsondoc_set_str(doc, "accessKeyId", c->access_key);
-    (void)jsondoc_set_str(doc, "userName", STR("root"));
+    (void)jsondoc_set_str(doc, "userName", c->user.len ? c->user : STR("root"));
+    if (c->session_s)
+        add_session(c, doc);
     return doc;
 }
 

@@ -11,24 +11,34 @@
 #define NEW_KEY_WAIT_MS 500
 #define NEW_KEY_LOOK_MS 20
 #define ANSWER_SIZE_MAX (64 << 20)
+#define SECRET_SIZE_MAX 1024
+
+/* What a user needs a right to, for an operation (lib/ram/ram.h). */
+enum needs {
+    NEEDS_NOTHING, /* anybody who has a key may */
+    NEEDS_ALL,     /* the operation is about no single resource */
+    NEEDS_TRAILS,  /* trail/ and a literal * */
+    NEEDS_TRAIL,   /* trail/ and the parameter Name */
+};
 
 struct operation {
     const char *action;
     operation_fn *run;
     int64_t a_second; /* calls of one account; 0: of the settings */
     bool writes;
+    enum needs needs;
 };
 
 static const struct operation operations[] = {
-    {"LookupEvents", lookup_events, 0, false},
-    {"DescribeRegions", describe_regions, 100, false},
-    {"DescribeTrails", describe_trails, 100, false},
-    {"GetTrailStatus", get_trail_status, 100, false},
-    {"CreateTrail", create_trail, 5, true},
-    {"UpdateTrail", update_trail, 5, true},
-    {"DeleteTrail", delete_trail, 5, true},
-    {"StartLogging", start_logging, 5, true},
-    {"StopLogging", stop_logging, 5, true},
+    {"LookupEvents", lookup_events, 0, false, NEEDS_ALL},
+    {"DescribeRegions", describe_regions, 100, false, NEEDS_NOTHING},
+    {"DescribeTrails", describe_trails, 100, false, NEEDS_TRAILS},
+    {"GetTrailStatus", get_trail_status, 100, false, NEEDS_TRAIL},
+    {"CreateTrail", create_trail, 5, true, NEEDS_TRAILS},
+    {"UpdateTrail", update_trail, 5, true, NEEDS_TRAIL},
+    {"DeleteTrail", delete_trail, 5, true, NEEDS_TRAIL},
+    {"StartLogging", start_logging, 5, true, NEEDS_TRAIL},
+    {"StopLogging", stop_logging, 5, true, NEEDS_TRAIL},
 };
 
 /* Actions of the API that this program does not offer (yet): told from those that nobody knows. */
@@ -139,33 +149,112 @@ static bool rate_allows(struct service *s, struct str account, const struct oper
 
 /* ---- who asks ------------------------------------------------------------------------------------------- */
 
-static int check_secret(struct service *s, const struct rpc_request *request, struct rpc_call *call,
-                        struct caller *caller, struct rpc_failure *failure)
+/* Whom an access key stands for. Texts are borrowed from `control` and from the buffer of the secret. */
+struct bearer {
+    struct str account, user,
+        user_id; /* user: empty for the account itself; user_id: empty for any */
+    struct str secret;
+    int64_t session_s;
+};
+
+static bool is_session(const struct rpc_call *call)
+{
+    return str_starts(call->access_key, STR(SESSION_ID_PREFIX));
+}
+
+/* The token says everything of a temporary key. */
+static int open_session(struct service *s, const struct caller *c, struct buf *plain,
+                        struct bearer *ret, struct rpc_failure *failure)
+{
+    const struct rpc_call *call = c->call;
+    struct control_session session;
+
+    if (!call->security_token.len)
+        return rpc_fail(failure, "MissingSecurityToken", NULL);
+    if (control_session_open(&s->master, call->security_token, plain, &session) < 0)
+        return rpc_fail(failure, "InvalidSecurityToken.Malformed", NULL);
+    if (!str_eq(session.key, call->access_key))
+        return rpc_fail(failure, "InvalidSecurityToken.MismatchWithAccessKey", NULL);
+    if (session.expires_s <= c->now_s)
+        return rpc_fail(failure, "InvalidSecurityToken.Expired", NULL);
+    *ret = (struct bearer){session.account, session.user, session.user_id, session.secret,
+                           session.created_s};
+    return 0;
+}
+
+static int open_key(struct service *s, const struct rpc_call *call, struct buf *plain,
+                    struct bearer *ret, struct rpc_failure *failure)
 {
     const struct control_key *key = control_key(s->control, call->access_key);
-    AUTO_BUF struct buf secret = {0};
-    bool good;
 
     if (!key)
         return rpc_fail(failure, "InvalidAccessKeyId.NotFound", NULL);
     if (!key->active)
         return rpc_fail(failure, "InvalidAccessKeyId.Inactive", NULL);
-    if (call->security_token.len)
-        return rpc_fail(failure, "InvalidSecurityToken.Malformed", NULL);
-    buf_init(&secret, 1024);
-    if (control_secret_open(&s->master, key, &secret) < 0) {
+    if (control_secret_open(&s->master, key, plain) < 0) {
         log_error(-ERR_CONFIG, "the secret of a key cannot be opened: is this the master key of "
                                "the deployment?");
         return rpc_fail(failure, "InternalError", NULL);
     }
-    good = rpc_verify(request, call, buf_str(&secret));
-    crypto_wipe(secret.at, secret.len);
-    if (!good)
-        return rpc_fail(failure, "SignatureDoesNotMatch", NULL);
-    caller->account = arena_copy(caller->arena, key->account);
-    caller->access_key = arena_copy(caller->arena, key->id);
-    return caller->account.at && caller->access_key.at ? 0
-                                                       : rpc_fail(failure, "InternalError", NULL);
+    *ret = (struct bearer){key->account, key->user, STR(""), buf_str(plain), 0};
+    return 0;
+}
+
+/* A user that is no more has no keys, whatever was given out. */
+static int name_caller(struct service *s, const struct bearer *bearer, struct caller *c,
+                       struct rpc_failure *failure)
+{
+    const struct control_user *user = NULL;
+
+    if (bearer->user.len) {
+        user = control_user(s->control, bearer->account, bearer->user);
+        if (!user || (bearer->user_id.len && !str_eq(bearer->user_id, user->id)))
+            return rpc_fail(failure, "InvalidAccessKeyId.NotFound", NULL);
+    }
+    c->account = arena_copy(c->arena, bearer->account);
+    c->user = user ? arena_copy(c->arena, user->name) : STR("");
+    c->principal = user ? arena_copy(c->arena, user->id) : c->account;
+    c->access_key = c->call->access_key;
+    c->session_s = bearer->session_s;
+    return c->account.at && c->user.at && c->principal.at
+               ? 0
+               : rpc_fail(failure, "InternalError", NULL);
+}
+
+static int check_secret(struct service *s, const struct rpc_request *request, struct rpc_call *call,
+                        struct caller *caller, struct rpc_failure *failure)
+{
+    AUTO_BUF struct buf plain = {0};
+    struct bearer bearer = {0};
+    int r;
+
+    buf_init(&plain, SECRET_SIZE_MAX);
+    (void)pthread_rwlock_rdlock(&s->control_lock);
+    r = is_session(call) ? open_session(s, caller, &plain, &bearer, failure)
+                         : open_key(s, call, &plain, &bearer, failure);
+    if (r == 0)
+        r = name_caller(s, &bearer, caller, failure);
+    if (r == 0 && !rpc_verify(request, call, bearer.secret))
+        r = rpc_fail(failure, "SignatureDoesNotMatch", NULL);
+    (void)pthread_rwlock_unlock(&s->control_lock);
+    crypto_wipe(plain.at, plain.len);
+    return r;
+}
+
+/* A token beside a key that needs none: of another key, or of nobody. */
+static int refuse_token(struct service *s, const struct rpc_call *call, struct rpc_failure *failure)
+{
+    AUTO_BUF struct buf plain = {0};
+    struct control_session session;
+    int r;
+
+    buf_init(&plain, SECRET_SIZE_MAX);
+    r = control_session_open(&s->master, call->security_token, &plain, &session);
+    crypto_wipe(plain.at, plain.len);
+    return rpc_fail(failure,
+                    r < 0 ? "InvalidSecurityToken.Malformed"
+                          : "InvalidSecurityToken.MismatchWithAccessKey",
+                    NULL);
 }
 
 static bool key_known(struct service *s, struct str id)
@@ -190,18 +279,57 @@ static void wait_for_key(struct service *s, struct str id)
 static int authenticate(struct service *s, const struct rpc_request *request, struct rpc_call *call,
                         struct caller *caller, struct rpc_failure *failure)
 {
-    int r;
+    int r = 0;
 
     if (call->time_s < caller->now_s - RPC_CLOCK_SKEW_S ||
         call->time_s > caller->now_s + RPC_CLOCK_SKEW_S)
         return rpc_fail(failure, "InvalidTimeStamp.Expired", NULL);
-    wait_for_key(s, call->access_key);
-    (void)pthread_rwlock_rdlock(&s->control_lock);
-    r = check_secret(s, request, call, caller, failure);
-    (void)pthread_rwlock_unlock(&s->control_lock);
+    if (!is_session(call)) {
+        wait_for_key(s, call->access_key);
+        if (call->security_token.len && key_known(s, call->access_key))
+            r = refuse_token(s, call, failure);
+    }
+    if (r == 0)
+        r = check_secret(s, request, call, caller, failure);
     if (r == 0 && !nonce_fresh(s, call))
         r = rpc_fail(failure, "SignatureNonceUsed", NULL);
     return r;
+}
+
+/* ---- may they -------------------------------------------------------------------------------------------- */
+
+static struct str needed_resource(const struct caller *c, enum needs needs)
+{
+    struct str name = rpc_param(c->call, "Name");
+
+    return needs == NEEDS_ALL      ? STR("*")
+           : needs == NEEDS_TRAILS ? STR("trail/*")
+                                   : arena_printf(c->arena, "trail/" STR_FMT, STR_ARG(name));
+}
+
+static int check_rights(const struct caller *c, const struct operation *op,
+                        struct rpc_failure *failure)
+{
+    struct ram_request request = {.resource = {STR("actiontrail"), c->region, c->account, STR("")}};
+    enum ram_verdict verdict;
+
+    if (!c->user.len || op->needs == NEEDS_NOTHING)
+        return 0;
+    request.action = arena_printf(c->arena, "actiontrail:%s", op->action);
+    request.resource.relative = needed_resource(c, op->needs);
+    if (!request.action.at || !request.resource.relative.at)
+        return rpc_fail(failure, "InternalError", NULL);
+    (void)pthread_rwlock_rdlock(&c->service->control_lock);
+    verdict = control_verdict(c->service->control, c->account, c->user, &request);
+    (void)pthread_rwlock_unlock(&c->service->control_lock);
+    if (verdict == RAM_ALLOWS)
+        return 0;
+    (void)rpc_fail(failure, "NoPermission", NULL);
+    failure->denial = (struct rpc_denial){.action = request.action,
+                                          .account = c->account,
+                                          .user = c->user,
+                                          .explicit = verdict == RAM_FORBIDS};
+    return -ERR_INVALID;
 }
 
 /* ---- the request -------------------------------------------------------------------------------------------- */
@@ -217,6 +345,8 @@ static int run_operation(const struct caller *c, struct jsondoc *answer,
     if (!rate_allows(c->service, c->account, op, c->now_s))
         r = rpc_fail(failure, "Throttling.User", NULL);
     else
+        r = check_rights(c, op, failure);
+    if (r == 0)
         r = op->run(c, answer, failure);
     if (r > 0)
         return 0; /* its event went with the change */

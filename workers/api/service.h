@@ -84,6 +84,9 @@ struct caller {
     struct service *service;
     const struct rpc_call *call;
     struct str region, account, access_key, peer, agent, host;
+    struct str user;      /* of the account; empty: the account itself */
+    struct str principal; /* the user's id, or the account's */
+    int64_t session_s;    /* when the access key was made, if it is a temporary one; else 0 */
     char request_id[UUID_SIZE];
     int64_t now_s;
     struct arena *arena;
