@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <time.h>
 
+#define LED_TRIES_MAX 100
+#define LED_PAUSE_NS  50000000
+
 static int add_configs(rd_kafka_NewTopic_t *topic, const struct topic_settings *settings,
                        int replication, struct why *reterr_why)
 {
@@ -64,18 +67,46 @@ static int created(rd_kafka_event_t *event, const char *name, struct why *reterr
     return 0;
 }
 
+static int grown(rd_kafka_event_t *event, const char *name, struct why *reterr_why)
+{
+    const rd_kafka_CreatePartitions_result_t *result =
+        rd_kafka_event_CreatePartitions_result(event);
+    const rd_kafka_topic_result_t **topics;
+    size_t count;
+    rd_kafka_resp_err_t err = rd_kafka_event_error(event);
+
+    if (!err) {
+        topics = rd_kafka_CreatePartitions_result_topics(result, &count);
+        err = count == 1 ? rd_kafka_topic_result_error(topics[0]) : RD_KAFKA_RESP_ERR__FAIL;
+    }
+    return err ? why_set(reterr_why, door_error(err), "cannot add partitions to %s: %s", name,
+                         rd_kafka_err2str(err))
+               : 0;
+}
+
 /* Known is not enough: a broker that has heard of a partition may not lead it yet. */
-static bool is_led(struct bus_admin *admin, const char *name)
+static bool is_led(struct bus_admin *admin, const char *name, int32_t wanted)
 {
     int64_t low, high;
     int32_t count;
 
-    if (bus_admin_partitions(admin, name, &count, NULL) < 0 || count == 0)
+    if (bus_admin_partitions(admin, name, &count, NULL) < 0 || count < wanted)
         return false;
     for (int32_t p = 0; p < count; p++)
         if (bus_admin_watermarks(admin, name, p, &low, &high, NULL) < 0)
             return false;
     return true;
+}
+
+static int wait_until_led(struct bus_admin *admin, const char *name, int32_t count,
+                          struct why *reterr_why)
+{
+    for (int tries = 0; tries < LED_TRIES_MAX; tries++) {
+        if (is_led(admin, name, count))
+            return 0;
+        (void)nanosleep(&(struct timespec){.tv_nsec = LED_PAUSE_NS}, NULL);
+    }
+    return why_set(reterr_why, -ERR_TIMEOUT, "topic %s does not show up", name);
 }
 
 int bus_admin_create(struct bus_admin *admin, const char *name, int partitions, int replication,
@@ -98,12 +129,30 @@ int bus_admin_create(struct bus_admin *admin, const char *name, int partitions, 
         rd_kafka_event_destroy(event);
     rd_kafka_NewTopic_destroy(topic);
 
-    for (int tries = 0; r == 0 && tries < 100; tries++) {
-        if (is_led(admin, name))
-            return 0;
-        (void)nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
-    }
-    return r == 0 ? why_set(reterr_why, -ERR_TIMEOUT, "topic %s does not show up", name) : r;
+    return r < 0 ? r : wait_until_led(admin, name, 1, reterr_why);
+}
+
+int bus_admin_grow(struct bus_admin *admin, const char *name, int count, struct why *reterr_why)
+{
+    char text[256];
+    rd_kafka_event_t *event;
+    rd_kafka_NewPartitions_t *more =
+        rd_kafka_NewPartitions_new(name, (size_t)count, text, sizeof(text));
+    rd_kafka_queue_t *queue;
+    int r;
+
+    if (!more)
+        return why_set(reterr_why, -ERR_CONFIG, "topic %s: %s", name, text);
+    queue = rd_kafka_queue_new(admin->rk);
+    rd_kafka_CreatePartitions(admin->rk, &more, 1, NULL, queue);
+    event = rd_kafka_queue_poll(queue, BUS_CALL_TIMEOUT_MS);
+    r = event ? grown(event, name, reterr_why)
+              : why_set(reterr_why, -ERR_TIMEOUT, "no answer from Kafka");
+    if (event)
+        rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_NewPartitions_destroy(more);
+    return r < 0 ? r : wait_until_led(admin, name, count, reterr_why);
 }
 
 static int committed_of(rd_kafka_event_t *event, int32_t count, int64_t *ret_offsets)

@@ -201,6 +201,9 @@ AUTO_DEFINE(struct bus_admin, bus_admin_close)
 MUST_CHECK int bus_admin_create(struct bus_admin *admin, const char *topic, int partitions,
                                 int replication, const struct topic_settings *settings,
                                 struct why *reterr_why);
+/* Partitions up to `count`, for a topic that has fewer. Returns when they can be written. */
+MUST_CHECK int bus_admin_grow(struct bus_admin *admin, const char *topic, int count,
+                              struct why *reterr_why);
 /* -ERR_NOT_FOUND */
 MUST_CHECK int bus_admin_partitions(struct bus_admin *admin, const char *topic, int32_t *ret_count,
                                     struct why *reterr_why);

@@ -409,6 +409,16 @@ struct str control_generation(const struct control *c, struct str topic)
     return found ? found->generation : STR("");
 }
 
+bool control_growing(const struct control *c)
+{
+    const struct content *found;
+
+    for (size_t i = 0; at(&c->topics, i, &found); i++)
+        if (found && jsondoc_bool(found->doc, "growing"))
+            return true;
+    return false;
+}
+
 const struct trail_book *control_trails(const struct control *c)
 {
     return c->trails;

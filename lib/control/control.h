@@ -8,7 +8,7 @@
  *     group/<account id>/<name>          {"account","name","created","policies":[name]}
  *     policy/<account id>/<name>         {"account","name","created","document" (text, lib/ram/ram.h)}
  *     trail/<trail id>/<version>         a trail's version, lib/trail/trail.h
- *     topic/<topic>                      {"topic","generation"}
+ *     topic/<topic>                      {"topic","generation","growing" (only while it is)}
  *
  * A struct control is the view that its reader has built by applying record after record from the log's
  * start; applying one twice changes nothing.
@@ -96,6 +96,8 @@ const struct control_group *control_group(const struct control *control, struct 
 const struct control_policy *control_policy(const struct control *control, struct str account,
                                             struct str name);
 struct str control_generation(const struct control *control, struct str topic);
+/* Whether partitions are being added to a topic: no trail may be changed meanwhile (rule 2). */
+bool control_growing(const struct control *control);
 const struct trail_book *control_trails(const struct control *control);
 struct trail_book *control_trails_mutable(struct control *control);
 /* One after the other; start with 0; false after the last. *ret may be NULL: one that is no more. */
@@ -120,7 +122,7 @@ void control_key_record(const struct control_key *access_key, struct buf *key, s
 void control_user_record(const struct control_user *user, struct buf *key, struct buf *value);
 void control_group_record(const struct control_group *group, struct buf *key, struct buf *value);
 void control_policy_record(const struct control_policy *policy, struct buf *key, struct buf *value);
-void control_topic_record(struct str topic, struct str generation, struct buf *key,
+void control_topic_record(struct str topic, struct str generation, bool growing, struct buf *key,
                           struct buf *value);
 void control_trail_key(const struct trail_version *version, struct buf *key);
 

@@ -120,7 +120,7 @@ void control_policy_record(const struct control_policy *p, struct buf *key, stru
     end(&record, value);
 }
 
-void control_topic_record(struct str topic, struct str generation, struct buf *key,
+void control_topic_record(struct str topic, struct str generation, bool growing, struct buf *key,
                           struct buf *value)
 {
     struct record record = begin();
@@ -128,6 +128,8 @@ void control_topic_record(struct str topic, struct str generation, struct buf *k
     buf_addf(key, "topic/" STR_FMT, STR_ARG(topic));
     put_str(&record, "topic", topic);
     put_str(&record, "generation", generation);
+    if (growing && record.error == 0)
+        record.error = jsondoc_set_bool(record.doc, "growing", true);
     end(&record, value);
 }
 

@@ -48,6 +48,9 @@ const struct topic_settings *topic_settings(enum topic_kind kind);
 /* Consumer group of a worker: trailbus.<worker>.<region>, without region trailbus.<worker>. */
 void group_name(struct str worker, struct str region, char ret[GROUP_NAME_SIZE]);
 
+/* The transactional id of trails' changes: whoever holds it may change one (delivery protocol, rule 2). */
+#define CHANGES_TRANSACTIONAL_ID "trailbus-changes"
+
 /* Kafka headers of ours. */
 #define HEADER_CONTENT_TYPE "content-type"      /* raw: application/json, else Avro */
 #define HEADER_CHANGE       "trailbus-change"   /* events, global: a trail's new version, JSON */

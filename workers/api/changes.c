@@ -6,7 +6,6 @@
 #include "daemon/daemon.h"
 #include "log/log.h"
 
-#define TRANSACTIONAL_ID       "trailbus-changes"
 #define TRANSACTION_TIMEOUT_MS 5000
 #define FENCE_TIMEOUT_MS       8000
 #define CONTROL_TIMEOUT_MS     8000
@@ -80,8 +79,8 @@ static int take_fence(struct changes *c, struct why *why)
         return r;
     if (c->producer)
         return 0;
-    r = bus_producer_open(&c->service->bus, TRANSACTIONAL_ID, TRANSACTION_TIMEOUT_MS, &c->producer,
-                          why);
+    r = bus_producer_open(&c->service->bus, CHANGES_TRANSACTIONAL_ID, TRANSACTION_TIMEOUT_MS,
+                          &c->producer, why);
     if (r == 0)
         r = bus_transactions_init(c->producer, FENCE_TIMEOUT_MS, why);
     if (r < 0)
@@ -105,13 +104,19 @@ static int apply_record(void *arg, const struct bus_record *record)
 static int read_control(struct changes *c, struct why *why)
 {
     struct topic_name topic = topic_name(TOPIC_CONTROL, STR_NONE);
+    int r;
 
     if (!c->control)
         c->control = control_new();
     if (!c->control)
         return -ERR_NOMEM;
-    return bus_read_to_end(&c->service->bus, topic.text, 0, c->control_next, CONTROL_TIMEOUT_MS,
-                           apply_record, c->control, &c->control_next, why);
+    r = bus_read_to_end(&c->service->bus, topic.text, 0, c->control_next, CONTROL_TIMEOUT_MS,
+                        apply_record, c->control, &c->control_next, why);
+    if (r == 0 && control_growing(c->control))
+        r = why_set(why, -ERR_UNAVAILABLE,
+                    "partitions are being added: wait, or run `trailctl topics apply` again if it "
+                    "was stopped");
+    return r;
 }
 
 /* ---- what is to be written ---------------------------------------------------------------------------- */
@@ -230,6 +235,8 @@ static int write_target(struct change *ch, struct target *t)
     for (int32_t p = 0; p < count && r == 0; p++)
         r = bus_producer_write(ch->changes->producer, t->topic.text, p, ch->caller->account,
                                p == own ? ch->event : STR(""), &header, 1, &t->tickets[p]);
+    if (r == -ERR_NOT_FOUND) /* a partition that this handle has not heard of: the next one has */
+        r = -ERR_UNAVAILABLE;
     return r < 0 ? why_set(&ch->why, r, "cannot write to %s", t->topic.text) : 0;
 }
 

@@ -67,7 +67,7 @@ static void write_generation(struct world *w, struct str topic, struct str gener
 
     buf_init(&key, 1000);
     buf_init(&value, 1000);
-    control_topic_record(topic, generation, &key, &value);
+    control_topic_record(topic, generation, false, &key, &value);
     must(control_pen_open(&w->deployment, &pen, &why));
     must(control_pen_write(pen, buf_str(&key), generation.len ? buf_str(&value) : STR_NONE, &why));
     must(control_pen_commit(pen, &why));
@@ -117,7 +117,7 @@ static void applying_again_changes_nothing(void **state)
     AUTO(control_free) struct control *before = view(w), *after = NULL;
 
     assert_int_equal(run(w, "topics apply"), 0);
-    assert_true(said(w, "0 created, 0 numbered, 6 unchanged"));
+    assert_true(said(w, "0 created, 0 grown, 0 numbered, 6 unchanged"));
     after = view(w);
     assert_str_eq(control_generation(after, STR("events.cn-hangzhou")),
                   control_generation(before, STR("events.cn-hangzhou")));
@@ -130,9 +130,29 @@ static void a_topic_without_a_generation_gets_one(void **state)
 
     write_generation(w, STR("global"), STR(""));
     assert_int_equal(run(w, "topics apply"), 0);
-    assert_true(said(w, "0 created, 1 numbered, 5 unchanged"));
+    assert_true(said(w, "0 created, 0 grown, 1 numbered, 5 unchanged"));
     after = view(w);
     assert_int_equal(control_generation(after, STR("global")).len, UUID_SIZE - 1);
+}
+
+/* With another configuration: these regions, so many partitions. */
+static int apply(struct world *w, const char *regions, int partitions)
+{
+    char path[] = "/tmp/trailctl.XXXXXX", words[64];
+    FILE *file = fdopen(mkstemp(path), "w");
+    int code;
+
+    assert_non_null(file);
+    (void)fprintf(file,
+                  "bus: { brokers = \"%s\"; };\nstate: { redis = \"unix:/none\"; };\n"
+                  "topology: { regions = [%s]; partitions = %d; };\n"
+                  "security: { master_key_file = \"/none\"; };\ndelivery: { whatever = 1; };\n",
+                  getenv("TRAILBUS_KAFKA"), regions, partitions);
+    (void)fclose(file);
+    (void)snprintf(words, sizeof(words), "topics apply --config %s", path);
+    code = run(w, words);
+    (void)unlink(path);
+    return code;
 }
 
 /* `control` knows a topic that is gone: whoever kept its offsets must not go on with them. */
@@ -140,24 +160,49 @@ static void a_topic_made_anew_gets_a_new_generation(void **state)
 {
     struct world *w = *state;
     AUTO(control_free) struct control *after = NULL;
-    char path[] = "/tmp/trailctl.XXXXXX", words[64];
-    FILE *file = fdopen(mkstemp(path), "w");
 
-    assert_non_null(file);
     write_generation(w, STR("raw.eu-west-1"), STR("an-older-life"));
-    (void)fprintf(file,
-                  "bus: { brokers = \"%s\"; };\nstate: { redis = \"unix:/none\"; };\n"
-                  "topology: { regions = [\"cn-hangzhou\", \"eu-west-1\"]; partitions = 2; };\n"
-                  "security: { master_key_file = \"/none\"; };\ndelivery: { whatever = 1; };\n",
-                  getenv("TRAILBUS_KAFKA"));
-    (void)fclose(file);
-    (void)snprintf(words, sizeof(words), "topics apply --config %s", path);
-    assert_int_equal(run(w, words), 0);
-    (void)unlink(path);
-    assert_true(said(w, "10 topics: 4 created, 0 numbered, 6 unchanged"));
-    assert_true(said(w, "another number"));
+    assert_int_equal(apply(w, "\"cn-hangzhou\", \"eu-west-1\"", 2), 0);
+    assert_true(said(w, "10 topics: 4 created, 0 grown, 0 numbered, 6 unchanged"));
+    assert_true(said(w, "never taken away"));
     after = view(w);
     assert_int_equal(control_generation(after, STR("raw.eu-west-1")).len, UUID_SIZE - 1);
+}
+
+static void partitions_are_added_and_the_generation_stays(void **state)
+{
+    struct world *w = *state;
+    AUTO(control_free) struct control *before = view(w), *after = NULL;
+
+    assert_int_equal(apply(w, "\"cn-hangzhou\"", 15), 0);
+    assert_true(said(w, "6 topics: 0 created, 5 grown, 0 numbered, 1 unchanged"));
+    assert_true(said(w, "15 partitions"));
+    after = view(w);
+    assert_false(control_growing(after));
+    assert_str_eq(control_generation(after, STR("events.cn-hangzhou")),
+                  control_generation(before, STR("events.cn-hangzhou")));
+}
+
+/* Stopped while partitions were being added, no trail can be changed; another run takes the mark away. */
+static void a_mark_that_was_left_is_taken_away(void **state)
+{
+    struct world *w = *state;
+    AUTO(control_pen_close) struct control_pen *pen = NULL;
+    AUTO(control_free) struct control *between = NULL, *after = NULL;
+    AUTO_BUF struct buf key = {0}, value = {0};
+
+    buf_init(&key, 1000);
+    buf_init(&value, 1000);
+    control_topic_record(STR("global"), STR("G"), true, &key, &value);
+    must(control_pen_open(&w->deployment, &pen, &why));
+    must(control_pen_write(pen, buf_str(&key), buf_str(&value), &why));
+    must(control_pen_commit(pen, &why));
+    between = view(w);
+    assert_true(control_growing(between));
+    assert_int_equal(apply(w, "\"cn-hangzhou\"", 15), 0);
+    after = view(w);
+    assert_false(control_growing(after));
+    assert_str_eq(control_generation(after, STR("global")), STR("G"));
 }
 
 static void of_two_who_change_control_the_older_fails(void **state)
@@ -327,6 +372,8 @@ int main(void)
         TEST(applying_again_changes_nothing),
         TEST(a_topic_without_a_generation_gets_one),
         TEST(a_topic_made_anew_gets_a_new_generation),
+        TEST(partitions_are_added_and_the_generation_stays),
+        TEST(a_mark_that_was_left_is_taken_away),
         TEST(of_two_who_change_control_the_older_fails),
         TEST(an_account_has_a_key_whose_secret_is_sealed),
         TEST(an_account_that_is_known_is_not_made_twice),

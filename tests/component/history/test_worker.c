@@ -87,7 +87,7 @@ static void make_topics(struct world *w)
     must(bus_producer_open(&w->bus, NULL, 0, &w->producer, &why), &why);
     buf_init(&key, 1000);
     buf_init(&value, 1000);
-    control_topic_record(STR(TOPIC), STR("g1"), &key, &value);
+    control_topic_record(STR(TOPIC), STR("g1"), false, &key, &value);
     write_records(w, "control", buf_str(&key), buf_str(&value), NULL);
     assert_int_equal(bus_producer_flush(w->producer, WAIT_MS), 0);
 }
@@ -293,7 +293,7 @@ static void a_topic_made_anew_stops_the_worker(void **state)
 
     buf_init(&key, 1000);
     buf_init(&value, 1000);
-    control_topic_record(STR(TOPIC), STR("g2"), &key, &value);
+    control_topic_record(STR(TOPIC), STR("g2"), false, &key, &value);
     write_records(w, "control", buf_str(&key), buf_str(&value), NULL);
     assert_int_equal(bus_producer_flush(w->producer, WAIT_MS), 0);
     start_worker(w, 0);

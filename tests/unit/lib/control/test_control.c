@@ -210,7 +210,7 @@ static void what_is_written_is_read(void **state)
     apply_written(&key, &value);
     control_key_record(&access_key, &key, &value);
     apply_written(&key, &value);
-    control_topic_record(STR("global"), STR("G7"), &key, &value);
+    control_topic_record(STR("global"), STR("G7"), false, &key, &value);
     apply_written(&key, &value);
     assert_str_eq(control_account(control, STR("1001"))->name, account.name);
     assert_int_equal(control_account(control, STR("1001"))->created_s, 12);
