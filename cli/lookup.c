@@ -41,9 +41,17 @@ static void print_raw(struct str event)
     (void)putchar_unlocked('\n');
 }
 
+/* 0 also when `object` is none: what an API answers can be anything. */
+static uint32_t member_of(const struct lookup *l, uint32_t object, struct str name)
+{
+    if (l->answer.tokens[object].type != JSON_OBJECT)
+        return 0;
+    return json_member(&l->answer, object, name);
+}
+
 static struct str text_of(struct lookup *l, uint32_t object, struct str name)
 {
-    uint32_t token = object ? json_member(&l->answer, object, name) : 0;
+    uint32_t token = member_of(l, object, name);
     struct str text = STR("");
 
     if (token && l->answer.tokens[token].type == JSON_STRING)
@@ -58,10 +66,10 @@ static struct str text_of(struct lookup *l, uint32_t object, struct str name)
 
 static struct str user_of(struct lookup *l, uint32_t event)
 {
-    uint32_t identity = json_member(&l->answer, event, STR("userIdentity"));
-    struct str name = text_of(l, identity, STR("userName"));
+    uint32_t identity = member_of(l, event, STR("userIdentity"));
+    struct str name = identity ? text_of(l, identity, STR("userName")) : STR("");
 
-    return name.len ? name : text_of(l, identity, STR("principalId"));
+    return name.len || !identity ? name : text_of(l, identity, STR("principalId"));
 }
 
 static void print_event(struct lookup *l, uint32_t event)
@@ -115,8 +123,9 @@ static int ask_page(struct lookup *l, const struct times_span *window, struct st
 /* Notes where the next page is; false on the last one. */
 static int note_token(struct lookup *l, bool *ret_more, struct why *reterr_why)
 {
-    uint32_t token = json_member(&l->answer, 0, STR("NextToken"));
-    struct str text = token ? json_text(&l->answer, token, l->api.memory) : STR("");
+    uint32_t token = member_of(l, 0, STR("NextToken"));
+    bool is_text = token && l->answer.tokens[token].type == JSON_STRING;
+    struct str text = is_text ? json_text(&l->answer, token, l->api.memory) : STR("");
 
     *ret_more = text.len > 0;
     if (*ret_more && str_eq(text, buf_str(&l->token)))
@@ -135,7 +144,7 @@ static int take_page(struct lookup *l, struct str body, bool *ret_more, struct w
 
     if (r < 0)
         return r;
-    events = json_member(&l->answer, 0, STR("Events"));
+    events = member_of(l, 0, STR("Events"));
     if (!events || l->answer.tokens[events].type != JSON_ARRAY)
         return why_set(reterr_why, -ERR_INVALID, "the API's answer has no Events");
     end = l->answer.tokens[events].next;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/deployment.h"
 #include "log/log.h"
 
 static const struct command *const groups[] = {
@@ -18,6 +19,13 @@ static const struct arg_option common_options[] = {
     {"config", "FILE", "the deployment's configuration; else TRAILBUS_CONFIG", false},
     {"profile", "NAME", "settings from ~/.config/trailbus/NAME, before the environment", false},
     {"help", NULL, "say this", false},
+    ARG_OPTIONS_END,
+};
+
+/* Where no command is. */
+static const struct arg_option own_options[] = {
+    {"version", NULL, "says which version this is", false},
+    {"check-config", NULL, "checks what trailctl reads of the configuration", false},
     ARG_OPTIONS_END,
 };
 
@@ -151,36 +159,93 @@ static int call_command(const struct command *command, int argc, char *const *ar
     return EXIT_MISUSED;
 }
 
-/* No command: help was asked for, or is needed. */
+/* ---- without a command ------------------------------------------------------------------------- */
+
+static int check_config(struct cli *cli, struct why *reterr_why)
+{
+    AUTO_DEPLOYMENT struct deployment deployment = {0};
+    int r = settings_open(args_text(&cli->args, "profile", STR("")), &cli->settings, reterr_why);
+
+    if (r == 0)
+        r = deployment_open(cli, &deployment, reterr_why);
+    settings_done(&cli->settings);
+    if (r == 0)
+        printf("the sections that trailctl reads (bus, state, topology, security) are right\n");
+    return r;
+}
+
+/* The word is no command: perhaps it begins some. */
+static int print_group(struct str word, bool wanted)
+{
+    if (print_commands(word))
+        return wanted ? EXIT_DONE : EXIT_MISUSED;
+    (void)fprintf(stderr, "trailctl: there is no command " STR_FMT "\n", STR_ARG(word));
+    return EXIT_MISUSED;
+}
+
 static int call_nothing(int argc, char *const *argv)
 {
-    struct str first = argc ? str_from(argv[0]) : STR(""),
-               second = argc > 1 ? str_from(argv[1]) : STR("");
+    static const struct arg_option *const tables[] = {own_options, common_options, NULL};
+    static struct cli cli;
+    struct why why = {0};
+    struct str first = argc ? str_from(argv[0]) : STR("help");
+    int r;
 
-    if (str_eq(first, STR("--version"))) {
+    if (first.len && first.at[0] != '-' && !str_eq(first, STR("help")))
+        return print_group(first, argc > 1 && strcmp(argv[1], "--help") == 0);
+    r = args_parse(argc, argv, tables, &cli.args, &why);
+    if (r == 0 && args_has(&cli.args, "version"))
         printf("trailctl %s\n", TRAILBUS_VERSION);
-        return EXIT_DONE;
-    }
-    if (str_eq(first, STR("--help")) || str_eq(first, STR("-h")) || str_eq(first, STR("help"))) {
+    else if (r == 0 && args_has(&cli.args, "check-config"))
+        r = check_config(&cli, &why);
+    else if (r == 0)
         print_overview();
-        return EXIT_DONE;
-    }
-    if (first.len && first.at[0] != '-' && print_commands(first))
-        return str_eq(second, STR("--help")) ? EXIT_DONE : EXIT_MISUSED;
-    (void)fprintf(stderr, "trailctl%s" STR_FMT ": `trailctl --help` lists the commands\n",
-                  first.len ? ": there is no command " : "", STR_ARG(first));
+    if (r == 0)
+        return argc ? EXIT_DONE : EXIT_MISUSED;
+    (void)fprintf(stderr, "trailctl: %s; `trailctl --help` says what there is\n", why.text);
     return EXIT_MISUSED;
+}
+
+/* How many of the first arguments are options of every command: those may stand before it, too. */
+static int leading_options(int argc, char *const *argv)
+{
+    int count = 0;
+
+    while (count < argc && str_starts(str_from(argv[count]), STR("--"))) {
+        struct str value = str_from(argv[count] + 2), name;
+        const struct arg_option *o = common_options;
+
+        if (!str_split(&value, '=', &name))
+            break;
+        while (o->name && !str_eq(name, str_from(o->name)))
+            o++;
+        if (!o->name)
+            break;
+        count += o->value && !value.at ? 2 : 1;
+    }
+    return MIN_OF(count, argc);
 }
 
 int main(int argc, char **argv)
 {
+    AUTO_FREE char **rest =
+        calloc((size_t)argc + 1, sizeof(*rest)); /* without the command's name */
     const struct command *command;
-    int words = 0;
+    int leading, words = 0, behind;
 
+    if (!rest)
+        return EXIT_FAILED;
     log_context("trailctl", NULL, NULL);
     log_level_set(LOG_ERROR); /* what goes wrong is said once, by the command */
-    command = find_command(argc - 1, argv + 1, &words);
+    argc--, argv++;
+    leading = leading_options(argc, argv);
+    command = find_command(argc - leading, argv + leading, &words);
     if (!command)
-        return call_nothing(argc - 1, argv + 1);
-    return call_command(command, argc - 1 - words, argv + 1 + words);
+        return call_nothing(argc, argv);
+    behind = argc - leading - words;
+    for (int i = 0; i < leading; i++)
+        rest[i] = argv[i];
+    for (int i = 0; i < behind; i++)
+        rest[leading + i] = argv[leading + words + i];
+    return call_command(command, leading + behind, rest);
 }

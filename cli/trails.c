@@ -145,6 +145,8 @@ static int trail_list(struct cli *cli, struct why *reterr_why)
     if (r < 0)
         return r;
     list = jsondoc_get(answer, "TrailList");
+    if (!list || !jsondoc_is_array(list))
+        return why_set(reterr_why, -ERR_INVALID, "the API's answer has no TrailList");
     if (args_has(&cli->args, "json"))
         return print_trail_documents(list);
     output_begin(&output, (const struct output_column[]){{"Name", "NAME", 24},

@@ -363,6 +363,15 @@ static void wrong_calls_end_with_2_and_failures_with_1(void **state)
     assert_int_equal(run(w, "--help"), 0);
     assert_int_equal(run(w, "--version"), 0);
     assert_int_equal(run(w, "topics apply --help"), 0);
+    assert_int_equal(run(w, "topics --help"), 0);
+    assert_int_equal(run(w, "--help topics apply"), 0);
+    assert_int_equal(run(w, "--nonsense"), 2);
+    assert_int_equal(run(w, "--config"), 2);
+    assert_int_equal(run(w, "--check-config"), 0);
+    assert_int_equal(run(w, "--check-config --config /none"), 2);
+    assert_int_equal(run(w, "--config /none account list"), 1);
+    assert_true(said(w, "/none"));
+    assert_int_equal(run(w, "--profile=../x account list"), 1);
 }
 
 int main(void)
