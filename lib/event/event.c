@@ -77,6 +77,7 @@ int event_decode(struct str bytes, struct event *ret, struct why *reterr_why)
 {
     struct avro_in in;
     int64_t category, rw;
+    int32_t purpose;
 
     if (!avro_open(bytes, event_fingerprint, &in))
         return why_set(reterr_why, -ERR_INVALID,
@@ -88,7 +89,7 @@ int event_decode(struct str bytes, struct event *ret, struct why *reterr_why)
     rw = avro_long(&in);
     ret->global = avro_boolean(&in);
     ret->sensitive = avro_boolean(&in);
-    ret->purpose = (unsigned)avro_int(&in);
+    purpose = avro_int(&in);
     ret->time_ms = avro_long(&in);
     ret->received_ms = avro_long(&in);
     ret->service = avro_string(&in);
@@ -106,9 +107,10 @@ int event_decode(struct str bytes, struct event *ret, struct why *reterr_why)
     decode_resources(&in, ret);
     ret->document = avro_string(&in);
     if (in.bad || in.p != in.end || category < 0 || category > EVENT_INNER || rw < 0 ||
-        rw > EVENT_READ)
+        rw > EVENT_READ || purpose < 0)
         return why_set(reterr_why, -ERR_INVALID, "a malformed event (%zu bytes)", bytes.len);
     ret->category = (enum event_category)category;
     ret->rw = (enum event_rw)rw;
+    ret->purpose = (unsigned)purpose;
     return 0;
 }
