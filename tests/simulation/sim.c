@@ -38,7 +38,7 @@ bool sim_chance(struct sim *sim, int64_t percent)
     return sim_between(sim, 0, 99) < percent;
 }
 
-static void say(const struct sim *sim, FILE *to, const char *format, va_list args)
+static void PRINTF_LIKE(3, 0) say(const struct sim *sim, FILE *to, const char *format, va_list args)
 {
     (void)fprintf(to, "%6lld %8lld  ", (long long)sim->step, (long long)sim->now_ms);
     (void)vfprintf(to, format, args);

@@ -78,8 +78,8 @@ static void other_forms_are_refused(void **state)
         "--region cn-hangzhou.a/b",
         "--region cn/hangzhou",
         "--region cn-hangzhou --instance a.b",
-        "--region cn-hangzhou.2 --instance "
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        ("--region cn-hangzhou.2 --instance "
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
     };
 
     (void)state;

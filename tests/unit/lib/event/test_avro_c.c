@@ -154,8 +154,8 @@ static void read_by_avro_c(const char *name, struct str encoded, avro_value_t *r
 
 static struct str text_of(const avro_value_t *value)
 {
-    const char *text;
-    size_t len;
+    const char *text = NULL;
+    size_t len = 0;
 
     assert_int_equal(avro_value_get_string(value, &text, &len), 0);
     return str_of(text, len - 1); /* it counts the NUL */
@@ -175,7 +175,7 @@ static struct str text_in(const avro_value_t *record, const char *name)
 static int64_t long_in(const avro_value_t *record, const char *name)
 {
     avro_value_t field;
-    int64_t n;
+    int64_t n = 0;
 
     assert_int_equal(avro_value_get_by_name(record, name, &field, NULL), 0);
     assert_int_equal(avro_value_get_long(&field, &n), 0);
