@@ -44,7 +44,11 @@ int event_encode(const struct event *e, struct buf *out)
     avro_add_string(out, e->document);
     if (buf_error(out))
         return buf_error(out);
-    return out->len - from <= EVENT_ENCODED_SIZE_MAX ? 0 : -ERR_LIMIT;
+    if (e->region.len > EVENT_REGION_SIZE_MAX)
+        return -ERR_LIMIT;
+    return out->len - from + EVENT_REGION_SIZE_MAX - e->region.len <= EVENT_ENCODED_SIZE_MAX
+               ? 0
+               : -ERR_LIMIT;
 }
 
 /* An array may come in blocks, and a block may be preceded by its size in bytes (a negative count). */

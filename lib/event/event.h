@@ -20,6 +20,7 @@
 #define EVENT_ACCOUNT_SIZE_MAX 64           /* bytes of an account id */
 #define EVENT_RESOURCES_MAX    64           /* indexed; more stay in the document only */
 #define EVENT_ENCODED_SIZE_MAX (960 * 1024) /* below the topics' max.message.bytes, 1 MiB */
+#define EVENT_REGION_SIZE_MAX  40           /* bytes of a region; room is kept for as many */
 
 enum event_category {
     EVENT_MANAGEMENT,
@@ -75,7 +76,8 @@ struct event {
     struct str document; /* one JSON object, UTF-8, without line breaks outside strings */
 };
 
-/* Appends the wire form. -ERR_LIMIT when it would exceed EVENT_ENCODED_SIZE_MAX. */
+/* Appends the wire form. -ERR_LIMIT when it would exceed EVENT_ENCODED_SIZE_MAX with the longest of regions:
+ * what can be encoded for one region can be for any other. */
 MUST_CHECK int event_encode(const struct event *event, struct buf *out);
 
 /* Reads the wire form of this schema. -ERR_INVALID with *reterr_why for any other bytes: a changed schema

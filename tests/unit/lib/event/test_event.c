@@ -133,6 +133,7 @@ static void an_event_too_large_for_its_topic_is_a_limit(void **state)
 {
     AUTO_BUF struct buf document = {0}, bytes = {0};
     struct event e = sample();
+    char region[EVENT_REGION_SIZE_MAX + 1];
     size_t room;
 
     (void)state;
@@ -140,14 +141,26 @@ static void an_event_too_large_for_its_topic_is_a_limit(void **state)
     buf_init(&bytes, (size_t)2 * EVENT_ENCODED_SIZE_MAX);
     assert_int_equal(event_encode(&e, &bytes), 0);
     room = EVENT_ENCODED_SIZE_MAX - bytes.len + e.document.len -
-           2; /* its length takes 3 bytes, not 1 */
+           2 /* its length takes 3 bytes, not 1 */ - (EVENT_REGION_SIZE_MAX - e.region.len);
     assert_non_null(buf_reserve(&document, room + 1));
     memset(document.at, ' ', room + 1);
     e.document = str_of(document.at, room);
     buf_reset(&bytes);
     assert_int_equal(event_encode(&e, &bytes), 0);
-    assert_int_equal(bytes.len, EVENT_ENCODED_SIZE_MAX);
+    assert_int_equal(bytes.len, EVENT_ENCODED_SIZE_MAX - (EVENT_REGION_SIZE_MAX - e.region.len));
     e.document.len++;
+    buf_reset(&bytes);
+    assert_int_equal(event_encode(&e, &bytes), -ERR_LIMIT);
+
+    /* A copy for another region is as good as the event itself. */
+    e.document.len--;
+    memset(region, 'r', sizeof(region));
+    e.region = str_of(region, EVENT_REGION_SIZE_MAX);
+    buf_reset(&bytes);
+    assert_int_equal(event_encode(&e, &bytes), 0);
+    assert_int_equal(bytes.len, EVENT_ENCODED_SIZE_MAX);
+    e.region.len++;
+    e.document.len--;
     buf_reset(&bytes);
     assert_int_equal(event_encode(&e, &bytes), -ERR_LIMIT);
 }
