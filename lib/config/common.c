@@ -18,6 +18,11 @@ const struct option_spec state_options[] = {
 const struct option_spec topology_options[] = {
     OPTION("regions", OPTION_STRS, struct topology_section, regions, NULL,
            "Regions that this deployment serves; the first is the default."),
+    OPTION(
+        "global_storage_region", OPTION_STR, struct topology_section, global_storage_region, "",
+        "Region whose history keeps the events of global services (RAM, STS, sign-in); queries in "
+        "every region show them. Empty: the first region. Events from before a change of it stay "
+        "where they are."),
     OPTION_RANGE("partitions", struct topology_section, partitions, "12", 1, 1024,
                  "Partitions of each topic that `trailctl topics apply` creates."),
     OPTION_RANGE("replication", struct topology_section, replication, "1", 1, 7,
@@ -76,6 +81,28 @@ char *credential_path(struct str name)
     else
         buf_addf(&path, CREDENTIALS_FOLDER "/" STR_FMT, STR_ARG(name));
     return buf_error(&path) ? NULL : str_dup(buf_str(&path));
+}
+
+int topology_check(const struct topology_section *topology, struct why *reterr_why)
+{
+    struct str storage = topology->global_storage_region;
+
+    if (topology->regions.count == 0)
+        return why_set(reterr_why, -ERR_CONFIG, "topology.regions needs at least one region");
+    if (storage.len == 0)
+        return 0;
+    for (size_t i = 0; i < topology->regions.count; i++)
+        if (str_eq(topology->regions.at[i], storage))
+            return 0;
+    return why_set(reterr_why, -ERR_CONFIG,
+                   "topology.global_storage_region \"" STR_FMT "\" is not one of topology.regions",
+                   STR_ARG(storage));
+}
+
+struct str topology_storage_region(const struct topology_section *topology)
+{
+    return topology->global_storage_region.len ? topology->global_storage_region
+                                               : topology->regions.at[0];
 }
 
 int security_read_key(const struct security_section *security, unsigned char ret_key[32],

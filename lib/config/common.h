@@ -15,7 +15,8 @@ struct state_section {
     struct str redis; /* redis://host:port/db or unix:/path */
 };
 struct topology_section {
-    struct config_strs regions; /* deployed; the first is the default */
+    struct config_strs regions;       /* deployed; the first is the default */
+    struct str global_storage_region; /* as it was set: ask topology_storage_region() */
     int64_t partitions, replication;
 };
 struct history_section {
@@ -70,6 +71,11 @@ extern const struct option_group destination_group;
  * memory. */
 #define CREDENTIALS_FOLDER "/etc/trailbus/credentials"
 char *credential_path(struct str name);
+
+/* For a program's check(). -ERR_CONFIG: no region, or the one for global events is not one of them. */
+MUST_CHECK int topology_check(const struct topology_section *topology, struct why *reterr_why);
+/* The region whose history keeps global events: the one that was set, else the first. */
+struct str topology_storage_region(const struct topology_section *topology);
 
 struct crypto_key;
 /* The master key: a file of 64 hex digits. -ERR_CONFIG. */
