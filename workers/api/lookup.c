@@ -188,6 +188,7 @@ int lookup_events(const struct caller *c, struct jsondoc *ret, struct rpc_failur
         q.start_s = token.start_s;
         q.end_s = token.end_s;
     }
+    query.global_region = topology_storage_region(&c->service->config->topology);
     query.start_ms = q.start_s * 1000;
     query.end_ms = q.end_s * 1000;
     query.direction = q.forward ? HISTORY_FORWARD : HISTORY_BACKWARD;

@@ -266,7 +266,11 @@ static int check(void *config, struct str region, struct why *reterr_why)
 {
     const struct api_config *c = config;
 
+    int r = topology_check(&c->topology, reterr_why);
+
     (void)region;
+    if (r < 0)
+        return r;
     if (c->api.listen.count == 0 || c->api.listen.count > SERVERS_MAX)
         return why_set(reterr_why, -ERR_CONFIG, "api.listen needs 1 to %d rows", SERVERS_MAX);
     for (size_t i = 0; i < c->api.listen.count; i++) {
