@@ -7,7 +7,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 DEPS=$ROOT/build/deps
 BUILD=${TRAILBUS_BUILD:-$ROOT/build/release}
 RUN=$(realpath -m "${TRAILBUS_RUN:-$ROOT/run}")
-DEFAULT_REGIONS="cn-hangzhou"
+DEFAULT_REGIONS="cn-hangzhou ap-southeast-1"
 
 SERVICES=(redis kafka objects)
 WORKERS=(normalizer delivery history insight) # one of each a region

@@ -21,7 +21,7 @@ STACKS = ROOT / "build" / "e2e"
 class Stack:
     """Names are those of scripts/local: kafka, redis, objects, api, normalizer@cn-hangzhou, delivery.2, …"""
 
-    def __init__(self, build=None, regions="cn-hangzhou", name=""):
+    def __init__(self, build=None, regions="cn-hangzhou ap-southeast-1", name=""):
         STACKS.mkdir(parents=True, exist_ok=True)
         end_orphans()
         self.run = STACKS / f"{os.getpid()}{name}"
