@@ -10,8 +10,8 @@
 #include "log/log.h"
 
 static const struct command *const groups[] = {
-    status_commands, emit_commands,    lookup_commands,   trail_commands,
-    topics_commands, account_commands, rejected_commands,
+    status_commands,  emit_commands, lookup_commands, trail_commands,  topics_commands,
+    account_commands, key_commands,  user_commands,   policy_commands, rejected_commands,
 };
 
 /* Of every command. */
