@@ -12,6 +12,9 @@
 #define RPC_VERSION "2020-07-06"
 #define SIGNED_HEADERS                                                                             \
     "host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version"
+#define SIGNED_WITH_TOKEN                                                                          \
+    "host;x-acs-accesskey-id;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-security-token;"   \
+    "x-acs-signature-nonce;x-acs-version"
 #define MEMORY_MAX       (32 << 20)
 #define QUERY_SIZE_MAX   65536
 #define THROTTLE_WAIT_MS 500 /* the API counts by the second */
@@ -62,6 +65,7 @@ int api_open(struct cli *cli, struct api *ret, struct why *reterr_why)
         r = settings_need(settings, "TRAILBUS_ACCESS_KEY_ID", &ret->key, reterr_why);
     if (r == 0)
         r = settings_need(settings, "TRAILBUS_ACCESS_KEY_SECRET", &ret->secret, reterr_why);
+    ret->token = settings_get(settings, "TRAILBUS_SECURITY_TOKEN");
     return r;
 }
 
@@ -75,8 +79,11 @@ void api_close(struct api *api)
 
 int api_sign(struct str key, struct str secret, const struct api_request *request, struct buf *out)
 {
+    struct str names = request->token.len ? STR(SIGNED_WITH_TOKEN) : STR(SIGNED_HEADERS);
     const struct sign_pair headers[] = {
         {STR("host"), request->host},
+        {STR("x-acs-accesskey-id"), key},
+        {STR("x-acs-security-token"), request->token},
         {STR("x-acs-action"), request->action},
         {STR("x-acs-content-sha256"), STR(SIGN_EMPTY_SHA256)},
         {STR("x-acs-date"), request->date},
@@ -84,11 +91,10 @@ int api_sign(struct str key, struct str secret, const struct api_request *reques
         {STR("x-acs-version"), STR(RPC_VERSION)},
     };
 
-    buf_addf(out,
-             "ACS3-HMAC-SHA256 Credential=" STR_FMT ",SignedHeaders=%s,Signature=", STR_ARG(key),
-             SIGNED_HEADERS);
+    buf_addf(out, "ACS3-HMAC-SHA256 Credential=" STR_FMT ",SignedHeaders=" STR_FMT ",Signature=",
+             STR_ARG(key), STR_ARG(names));
     return sign_acs3(secret, STR("POST"), STR("/"), request->query, headers, ARRAY_LEN(headers),
-                     STR(SIGNED_HEADERS), STR(SIGN_EMPTY_SHA256), out);
+                     names, STR(SIGN_EMPTY_SHA256), out);
 }
 
 /* ---- calling ----------------------------------------------------------------------------------- */
@@ -102,7 +108,7 @@ static const char *header(struct arena *memory, const char *name, struct str val
 static int send_request(struct api *api, const struct api_request *request, struct http_answer *ret)
 {
     AUTO_BUF struct buf signature = {0}, url = {0};
-    const char *headers[10] = {NULL};
+    const char *headers[12] = {NULL};
     size_t count = 0;
     int r;
 
@@ -121,6 +127,10 @@ static int send_request(struct api *api, const struct api_request *request, stru
     headers[count++] = header(api->memory, "x-acs-signature-nonce", request->nonce);
     headers[count++] = "x-acs-content-sha256: " SIGN_EMPTY_SHA256;
     headers[count++] = header(api->memory, "authorization", buf_str(&signature));
+    if (request->token.len) {
+        headers[count++] = header(api->memory, "x-acs-accesskey-id", api->key);
+        headers[count++] = header(api->memory, "x-acs-security-token", request->token);
+    }
     headers[count++] = "user-agent: trailctl/" TRAILBUS_VERSION;
     headers[count++] = "content-type:"; /* there is no body: none is sent */
     for (size_t i = 0; i < count; i++)
@@ -140,6 +150,9 @@ static const char *advice(const char *code)
 {
     static const char *const table[][2] = {
         {"InvalidAccessKeyId.NotFound", "check TRAILBUS_ACCESS_KEY_ID"},
+        {"InvalidSecurityToken.Expired", "`trailctl key create --temporary` makes another one"},
+        {"MissingSecurityToken", "set TRAILBUS_SECURITY_TOKEN"},
+        {"NoPermission", "`trailctl policy attach` gives rights to a user"},
         {"InvalidAccessKeyId.Inactive", "`trailctl key create ACCOUNT` makes another one"},
         {"SignatureDoesNotMatch", "check TRAILBUS_ACCESS_KEY_SECRET"},
         {"InvalidTimeStamp.Expired", "set this machine's clock"},
@@ -193,7 +206,8 @@ static int call_once(struct api *api, const char *action, struct str query, stru
                                            .action = str_from(action),
                                            .date = str_from(date),
                                            .nonce = str_from(nonce),
-                                           .query = query},
+                                           .query = query,
+                                           .token = api->token},
                      &answer);
     if (r < 0)
         return why_set(reterr_why, r, "the API at " STR_FMT " does not answer; is it running? (%s)",

@@ -1,7 +1,8 @@
 /* api_client.h - calls of the API, signed (ACS3-HMAC-SHA256), and what it says when it refuses.
  *
  * A call that was throttled is made again until it is let in. Which API is called, and with whose key, the
- * settings say: TRAILBUS_API or TRAILBUS_API_<REGION>, TRAILBUS_ACCESS_KEY_ID, TRAILBUS_ACCESS_KEY_SECRET.
+ * settings say: TRAILBUS_API or TRAILBUS_API_<REGION>, TRAILBUS_ACCESS_KEY_ID, TRAILBUS_ACCESS_KEY_SECRET, and for
+ * a temporary key TRAILBUS_SECURITY_TOKEN.
  *
  * Layer: I/O, but for api_sign(). DEPS base, crypto, http, jsondoc, sign.
  */
@@ -21,6 +22,7 @@
 struct api {
     struct str address; /* as it was given, for messages */
     struct str scheme, host, key, secret;
+    struct str token;             /* of a temporary key; else empty */
     struct arena *memory;         /* of the last answer */
     char code[API_CODE_SIZE_MAX]; /* of the last call: why the API refused; "" otherwise */
 };
@@ -53,6 +55,7 @@ bool api_address_parse(struct str address, struct str *ret_scheme, struct str *r
 struct api_request {
     struct str host, action, date, nonce; /* date: 2026-11-23T08:00:00Z */
     struct str query;                     /* canonical: sign_query() */
+    struct str token;                     /* of a temporary key; else empty */
 };
 /* Value of the header Authorization over the headers host and x-acs-*. */
 MUST_CHECK int api_sign(struct str key, struct str secret, const struct api_request *request,

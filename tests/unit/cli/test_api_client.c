@@ -69,4 +69,42 @@ static void the_api_accepts_what_is_signed(void **state)
     assert_true(rpc_has(&call, "Empty"));
 }
 
-TESTS(TEST(an_address_may_have_a_scheme), TEST(the_api_accepts_what_is_signed))
+static void the_token_of_a_temporary_key_is_signed_too(void **state)
+{
+    struct api_request r = {.host = STR("h"),
+                            .action = STR("DescribeRegions"),
+                            .date = STR("2026-11-23T08:00:00Z"),
+                            .nonce = STR("1"),
+                            .token = STR("a+token/==")};
+    AUTO(arena_free) struct arena *arena = arena_new(1 << 20);
+    AUTO_BUF struct buf authorization = {0};
+    static struct rpc_call call;
+    struct rpc_failure failure = {0};
+    struct rpc_request received;
+    (void)state;
+
+    buf_init(&authorization, 10000);
+    assert_int_equal(api_sign(STR("STS.key"), STR("secret"), &r, &authorization), 0);
+    received = (struct rpc_request){
+        .method = STR("POST"),
+        .path = STR("/"),
+        .headers = {{STR("host"), r.host},
+                    {STR("x-acs-action"), r.action},
+                    {STR("x-acs-version"), STR("2020-07-06")},
+                    {STR("x-acs-date"), r.date},
+                    {STR("x-acs-signature-nonce"), r.nonce},
+                    {STR("x-acs-content-sha256"), STR(SIGN_EMPTY_SHA256)},
+                    {STR("x-acs-accesskey-id"), STR("STS.key")},
+                    {STR("authorization"), buf_str(&authorization)},
+                    {STR("x-acs-security-token"), r.token}},
+        .header_count = 9,
+    };
+    assert_int_equal(rpc_parse(&received, arena, &call, &failure), 0);
+    assert_str_eq(call.security_token, r.token);
+    assert_true(rpc_verify(&received, &call, STR("secret")));
+    received.headers[8].value = STR("another");
+    assert_false(rpc_verify(&received, &call, STR("secret")));
+}
+
+TESTS(TEST(an_address_may_have_a_scheme), TEST(the_api_accepts_what_is_signed),
+      TEST(the_token_of_a_temporary_key_is_signed_too))
