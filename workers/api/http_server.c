@@ -6,7 +6,10 @@
 
 #include <microhttpd.h>
 
-#define REQUEST_MEMORY_MAX (4 << 20)
+#define REQUEST_MEMORY_MAX    (4 << 20)
+/* The longest query that we take, though it be nothing but '&': the library cuts it up before we are asked. Only
+ * what is used of it is ever touched. */
+#define CONNECTION_MEMORY_MAX (2 << 20)
 
 struct server {
     struct MHD_Daemon *daemon;
@@ -199,7 +202,8 @@ int server_start(struct str address, int port, server_handle_fn *handle, void *a
         (uint16_t)port, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, &at,
         MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
         NULL, MHD_OPTION_CONNECTION_LIMIT, SERVER_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)SERVER_IDLE_TIMEOUT_S, MHD_OPTION_END);
+        (unsigned)SERVER_IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY_MAX, MHD_OPTION_END);
     if (!s->daemon) {
         free(s);
         return why_set(reterr_why, -ERR_CONFIG, "cannot listen on " STR_FMT " port %d: %m",
