@@ -177,6 +177,8 @@ int lookup_events(const struct caller *c, struct jsondoc *ret, struct rpc_failur
     if (!memory)
         return rpc_fail(failure, "InternalError", NULL);
     r = rpc_lookup_parse(c->call, c->now_s, &q, failure);
+    if (!rpc_param(c->call, "EndTime").len)
+        q.end_s++; /* until now: the second that has begun belongs to it */
     if (r == 0)
         r = set_filters(&q, &query, failure);
     if (r == 0 && q.next_token.len)
