@@ -58,6 +58,7 @@ struct worker {
     bool assigned;
     struct batch batch;
     int64_t group_commit_ms, expire_ms; /* due then */
+    bool group_late;                    /* the store has more than the group was told */
     uint64_t counted[COUNTER_COUNT];    /* committed */
     uint64_t pending[COUNTER_COUNT];    /* in the batch */
     uint64_t passed[INTAKE_COUNT];
@@ -167,6 +168,7 @@ static int take_assignment(struct worker *w, const struct bus_input *input, stru
     if (r < 0)
         return why_set(reterr_why, r, "cannot begin to read %s", w->topic.text);
     w->assigned = true;
+    w->group_late = true; /* a crash may have come between the store and the group */
     daemon_ready(w->daemon);
     (void)daemon_backoff(w->daemon, 0, NULL); /* whatever failed before is over */
     log_info("%zu partitions of %s are ours", count, w->topic.text);
@@ -187,6 +189,18 @@ static int commit_group(struct worker *w, bool wait)
     return bus_consumer_commit(w->consumer, positions, count, wait);
 }
 
+/* Now and then; only while nothing waits for the store. */
+static void tell_group(struct worker *w)
+{
+    int64_t now_ms = daemon_monotonic_ms();
+
+    if (!w->group_late || now_ms < w->group_commit_ms)
+        return;
+    (void)commit_group(w, false);
+    w->group_late = false;
+    w->group_commit_ms = now_ms + GROUP_COMMIT_MS;
+}
+
 static int commit(struct worker *w, struct why *reterr_why)
 {
     int r = 0;
@@ -203,6 +217,7 @@ static int commit(struct worker *w, struct why *reterr_why)
         w->counted[i] += w->pending[i];
     memset(w->pending, 0, sizeof(w->pending));
     w->batch = (struct batch){0};
+    w->group_late = true;
     return 0;
 }
 
@@ -314,6 +329,8 @@ static int step(struct worker *w, struct why *reterr_why)
         r = expire_when_due(w, reterr_why);
     if (r < 0)
         return r;
+    if (wait_ms < 0)
+        tell_group(w);
     if (wait_ms != 0) {
         r = bus_consumer_poll(w->consumer, (int)(wait_ms < 0 ? POLL_MS : MIN_OF(wait_ms, POLL_MS)),
                               &input);
@@ -321,10 +338,8 @@ static int step(struct worker *w, struct why *reterr_why)
                      : take_input(w, &input, reterr_why);
     }
     r = commit(w, reterr_why);
-    if (r == 0 && daemon_monotonic_ms() >= w->group_commit_ms) {
-        (void)commit_group(w, false);
-        w->group_commit_ms = daemon_monotonic_ms() + GROUP_COMMIT_MS;
-    }
+    if (r == 0)
+        tell_group(w);
     return r;
 }
 
