@@ -28,6 +28,7 @@ struct trailbus_producer {
     struct encoder encoder;
     struct trailbus_stats stats;
     pthread_mutex_t polling;
+    int outcomes; /* told in this poll */
     bool closing; /* nothing is accepted any more */
 };
 
@@ -247,6 +248,7 @@ static void on_done(struct bus_ticket *done)
         .offset = done->error ? -1 : done->offset,
     };
 
+    p->outcomes++;
     (void)pthread_mutex_lock(&p->lock);
     p->stats.waiting--;
     p->stats.waiting_bytes -= ticket->bytes;
@@ -400,13 +402,15 @@ static bool lock_polling(struct trailbus_producer *p, int timeout_ms)
 int trailbus_producer_poll(struct trailbus_producer *p, int timeout_ms)
 {
     int64_t until_ms = now_ms() + timeout_ms;
-    int served;
+    int outcomes;
 
     if (!lock_polling(p, timeout_ms))
         return 0;
-    served = bus_producer_poll(p->bus, (int)MAX_OF(until_ms - now_ms(), (int64_t)0));
+    p->outcomes = 0; /* the Kafka client's own count has its errors in it, too */
+    (void)bus_producer_poll(p->bus, (int)MAX_OF(until_ms - now_ms(), (int64_t)0));
+    outcomes = p->outcomes;
     (void)pthread_mutex_unlock(&p->polling);
-    return served;
+    return outcomes;
 }
 
 static size_t waiting(struct trailbus_producer *p)

@@ -134,7 +134,8 @@ struct trailbus_event {
     const char *additional_event_data;
 };
 
-/* As trailbus_producer_publish(). INVALID also when a required member is missing. */
+/* As trailbus_producer_publish(). INVALID also when a required member is missing. To be able to publish the same event
+ * again, give it a time as well as an id: another time makes it another event of that id, which is rejected. */
 TRAILBUS_API enum trailbus_result
 trailbus_producer_publish_event(struct trailbus_producer *producer,
                                 const struct trailbus_event *event, void *opaque, char *error,
