@@ -20,4 +20,6 @@ event(4; "Rds"; "DeleteDBInstance"; { apiVersion: "2014-08-15", errorCode: "Forb
     referencedResources: { "ACS::RDS::DBInstance": ["rm-demo0001"] } }),
 event(5; "Ecs"; "StopInstance"; { apiVersion: "2014-05-26",
     requestParameters: { InstanceId: "i-demo0001", ForceStop: false },
-    referencedResources: { "ACS::ECS::Instance": ["i-demo0001"] } })
+    referencedResources: { "ACS::ECS::Instance": ["i-demo0001"] } }),
+event(6; "Ram"; "CreateUser"; { apiVersion: "2015-05-01", eventSource: "ram.aliyuncs.com",
+    requestParameters: { UserName: "bob" }, referencedResources: { "ACS::RAM::User": ["bob"] } })
