@@ -113,9 +113,8 @@ static const struct arg_option list_options[] = {
 
 const struct command account_commands[] = {
     {"account create", "", 0, 0, "makes an account with full access, and its first key",
-     "\nReads bus and security of the configuration. The secret is sealed with the deployment's "
-     "master key\n"
-     "and is shown once.\n",
+     "Reads bus and security of the configuration. The secret is sealed with the deployment's "
+     "master key and is shown once.",
      account_create_options, account_create},
     {"account list", "", 0, 0, "lists the accounts", "", list_options, account_list},
     COMMANDS_END,

@@ -9,7 +9,6 @@
 #include "jsondoc/jsondoc.h"
 #include "rpc/rpc.h"
 
-#define RPC_VERSION "2020-07-06"
 #define SIGNED_HEADERS                                                                             \
     "host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version"
 #define SIGNED_WITH_TOKEN                                                                          \

@@ -23,7 +23,7 @@ struct command {
     const char *words; /* as --help shows them: "NAME"; "" for none */
     size_t words_min, words_max;
     const char *summary; /* one line */
-    const char *help;    /* what else there is to know, lines ended by \n; "" for nothing */
+    const char *help;    /* what else there is to know; it is wrapped where it is printed */
     const struct arg_option *options;
     int (*run)(struct cli *cli, struct why *reterr_why);
 };

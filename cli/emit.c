@@ -191,13 +191,11 @@ static const struct arg_option emit_options[] = {
 
 const struct command emit_commands[] = {
     {"emit", "[FILE]", 0, 1, "publishes JSON events",
-     "\nReads FILE, or standard input: one event a line as they come, one over many lines, or an "
-     "array of\n"
-     "them. Says how many were acknowledged by Kafka; exit code 0 only if all were. An event "
-     "needs\n"
-     "eventName, eventTime, serviceName and an owner (recipientAccountId or "
-     "userIdentity.accountId); one\n"
-     "with an eventId of its own may be sent again and counts once. Uses TRAILBUS_KAFKA.\n",
+     "Reads FILE, or standard input: one event a line as they come, one over many lines, or an "
+     "array of them. Says how many were acknowledged by Kafka; exit code 0 only if all were. An "
+     "event needs eventName, eventTime, serviceName and an owner (recipientAccountId or "
+     "userIdentity.accountId); one with an eventId of its own may be sent again and counts once. "
+     "Uses TRAILBUS_KAFKA.",
      emit_options, emit},
     COMMANDS_END,
 };

@@ -263,9 +263,8 @@ static const struct arg_option no_options[] = {ARG_OPTIONS_END};
 
 const struct command key_commands[] = {
     {"key create", "[ACCOUNT]", 0, 1, "makes another key of an account, or of a user",
-     "\nACCOUNT is TRAILBUS_ACCOUNT_ID if it is not given. To change a secret without a stop: make "
-     "a "
-     "second\nkey, let everybody use it, disable the first, delete it later.\n",
+     "ACCOUNT is TRAILBUS_ACCOUNT_ID if it is not given. To change a secret without a stop: make a "
+     "second key, let everybody use it, disable the first, delete it later.",
      key_create_options, key_create},
     {"key disable", "KEY", 1, 1, "refuses requests signed with a key from now on", "", no_options,
      key_disable},

@@ -281,15 +281,12 @@ static const struct arg_option lookup_options[] = {
 
 const struct command lookup_commands[] = {
     {"lookup", "", 0, 0, "finds events of the last 90 days, newest first",
-     "\nKeys: ServiceName, EventName, User, EventId, ResourceType, ResourceName, EventRW, "
-     "EventAccessKeyId,\n"
-     "SensitiveAction, SourceIpAddress, EventType, RoleName, PrincipalId. Two that go together: "
-     "ServiceName\n"
-     "with EventName, User, PrincipalId, RoleName, ResourceName, EventRW, SensitiveAction or "
-     "EventType;\n"
-     "ResourceName with ResourceType, EventName, User, RoleName or ServiceName; EventType with "
-     "EventName.\n"
-     "The API answers two calls a second: a long search waits for it.\n",
+     "Keys: ServiceName, EventName, User, EventId, ResourceType, ResourceName, EventRW, "
+     "EventAccessKeyId, SensitiveAction, SourceIpAddress, EventType, RoleName, PrincipalId. Two "
+     "that go together: ServiceName with EventName, User, PrincipalId, RoleName, ResourceName, "
+     "EventRW, SensitiveAction or EventType; ResourceName with ResourceType, EventName, User, "
+     "RoleName or ServiceName; EventType with EventName. The API answers two calls a second: a "
+     "long search waits for it.",
      lookup_options, lookup},
     COMMANDS_END,
 };

@@ -7,84 +7,24 @@
 
 #include "cli/cli.h"
 #include "cli/deployment.h"
+#include "cli/help.h"
 #include "log/log.h"
 
 static const struct command *const groups[] = {
-    status_commands,  emit_commands, lookup_commands, trail_commands,  topics_commands,
-    account_commands, key_commands,  user_commands,   policy_commands, rejected_commands,
-};
-
-/* Of every command. */
-static const struct arg_option common_options[] = {
-    {"config", "FILE", "the deployment's configuration; else TRAILBUS_CONFIG", false},
-    {"profile", "NAME", "settings from ~/.config/trailbus/NAME, before the environment", false},
-    {"help", NULL, "say this", false},
-    ARG_OPTIONS_END,
-};
-
-/* Where no command is. */
-static const struct arg_option own_options[] = {
-    {"version", NULL, "says which version this is", false},
-    {"check-config", NULL, "checks what trailctl reads of the configuration", false},
-    ARG_OPTIONS_END,
+    status_commands,
+    emit_commands,
+    lookup_commands,
+    trail_commands,
+    topics_commands,
+    account_commands,
+    key_commands,
+    user_commands,
+    policy_commands,
+    rejected_commands,
+    NULL,
 };
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_MISUSED };
-
-/* ---- help -------------------------------------------------------------------------------------- */
-
-static void print_options(const struct arg_option *options)
-{
-    for (; options->name; options++) {
-        char text[64];
-
-        (void)snprintf(text, sizeof(text), "--%s%s%s%s", options->name, options->value ? " " : "",
-                       options->value ? options->value : "", options->many ? " ..." : "");
-        printf("  %-24s %s\n", text, options->help);
-    }
-}
-
-static void print_command(const struct command *c)
-{
-    printf("trailctl %s%s%s [OPTION...]\n\n%s\n%s\n", c->name, *c->words ? " " : "", c->words,
-           c->summary, c->help);
-    print_options(c->options);
-    print_options(common_options);
-}
-
-/* All commands, or those of a group whose first word is `word`. Returns how many. */
-static size_t print_commands(struct str word)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
-        for (const struct command *c = groups[i]; c->name; c++) {
-            struct str name = str_from(c->name), first;
-            char text[64];
-
-            if (!str_split(&name, ' ', &first) || (word.len && !str_eq(first, word)))
-                continue;
-            (void)snprintf(text, sizeof(text), "%s %s", c->name, c->words);
-            printf("  %-28s %s\n", text, c->summary);
-            count++;
-        }
-    }
-    return count;
-}
-
-static void print_overview(void)
-{
-    printf("trailctl COMMAND [OPTION...]\n\n");
-    (void)print_commands(STR_NONE);
-    printf("\n`trailctl COMMAND --help` says what a command takes. Options of every command:\n\n");
-    print_options(common_options);
-    printf(
-        "\nTimes are 2026-11-23T08:00:00Z or 2026-11-23 (UTC), or relative: -90s, -30m, -2h, -7d.\n"
-        "Addresses and keys come from the environment (TRAILBUS_API, TRAILBUS_ACCESS_KEY_ID,\n"
-        "TRAILBUS_ACCESS_KEY_SECRET, TRAILBUS_KAFKA, TRAILBUS_REDIS; `set -a; . run/trailbus.env` "
-        "for the\n"
-        "local stack) or a profile. Exit codes: 0 done, 1 failed, 2 wrongly called.\n");
-}
 
 /* ---- running ----------------------------------------------------------------------------------- */
 
@@ -104,7 +44,7 @@ static int match_name(const struct command *c, int argc, char *const *argv)
 
 static const struct command *find_command(int argc, char *const *argv, int *ret_words)
 {
-    for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(groups) - 1; i++) {
         for (const struct command *c = groups[i]; c->name; c++) {
             *ret_words = match_name(c, argc, argv);
             if (*ret_words)
@@ -135,7 +75,7 @@ static int run_command(struct cli *cli, struct why *reterr_why)
 static int call_command(const struct command *command, int argc, char *const *argv)
 {
     static struct cli cli;
-    const struct arg_option *const tables[] = {command->options, common_options, NULL};
+    const struct arg_option *const tables[] = {command->options, help_common_options, NULL};
     struct why why = {0};
     int r;
 
@@ -144,7 +84,7 @@ static int call_command(const struct command *command, int argc, char *const *ar
     if (r < 0) {
         cli.misused = true;
     } else if (args_has(&cli.args, "help")) {
-        print_command(command);
+        help_command(command);
         return EXIT_DONE;
     } else {
         r = run_command(&cli, &why);
@@ -177,7 +117,7 @@ static int check_config(struct cli *cli, struct why *reterr_why)
 /* The word is no command: perhaps it begins some. */
 static int print_group(struct str word, bool wanted)
 {
-    if (print_commands(word))
+    if (help_group(groups, word))
         return wanted ? EXIT_DONE : EXIT_MISUSED;
     (void)fprintf(stderr, "trailctl: there is no command " STR_FMT "\n", STR_ARG(word));
     return EXIT_MISUSED;
@@ -185,7 +125,7 @@ static int print_group(struct str word, bool wanted)
 
 static int call_nothing(int argc, char *const *argv)
 {
-    static const struct arg_option *const tables[] = {own_options, common_options, NULL};
+    static const struct arg_option *const tables[] = {help_own_options, help_common_options, NULL};
     static struct cli cli;
     struct why why = {0};
     struct str first = argc ? str_from(argv[0]) : STR("help");
@@ -198,8 +138,10 @@ static int call_nothing(int argc, char *const *argv)
         printf("trailctl %s\n", TRAILBUS_VERSION);
     else if (r == 0 && args_has(&cli.args, "check-config"))
         r = check_config(&cli, &why);
+    else if (r == 0 && args_has(&cli.args, "help-markdown"))
+        help_markdown(groups);
     else if (r == 0)
-        print_overview();
+        help_overview(groups);
     if (r == 0)
         return argc ? EXIT_DONE : EXIT_MISUSED;
     (void)fprintf(stderr, "trailctl: %s; `trailctl --help` says what there is\n", why.text);
@@ -213,7 +155,7 @@ static int leading_options(int argc, char *const *argv)
 
     while (count < argc && str_starts(str_from(argv[count]), STR("--"))) {
         struct str value = str_from(argv[count] + 2), name;
-        const struct arg_option *o = common_options;
+        const struct arg_option *o = help_common_options;
 
         if (!str_split(&value, '=', &name))
             break;

@@ -104,3 +104,21 @@ int output_json(const struct jsondoc *doc)
         puts(buf_cstr(&text));
     return r;
 }
+
+void output_wrapped(struct str text, size_t width)
+{
+    size_t used = 0;
+    struct str word;
+
+    while (str_split(&text, ' ', &word)) {
+        size_t len = characters(word);
+
+        if (used && used + 1 + len > width) {
+            printf("\n");
+            used = 0;
+        }
+        printf("%s" STR_FMT, used ? " " : "", STR_ARG(word));
+        used += len + (used ? 1 : 0);
+    }
+    printf("\n");
+}

@@ -35,4 +35,7 @@ MUST_CHECK int output_json(const struct jsondoc *doc);
  * (then "…"). */
 void output_clean(struct str text, size_t size_max, struct buf *out);
 
+/* Prints `text`, broken between words into lines of at most `width`. */
+void output_wrapped(struct str text, size_t width);
+
 #endif

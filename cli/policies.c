@@ -285,8 +285,8 @@ static const struct arg_option attach_options[] = {
 
 const struct command policy_commands[] = {
     {"policy create", "NAME [FILE]", 1, 2, "makes a policy from a document (docs/RIGHTS.md)",
-     "\nWithout FILE the document comes from standard input. It is checked first.\n",
-     account_options, policy_create},
+     "Without FILE the document comes from standard input. It is checked first.", account_options,
+     policy_create},
     {"policy update", "NAME [FILE]", 1, 2, "gives a policy another document", "", account_options,
      policy_update},
     {"policy delete", "NAME", 1, 1, "deletes a policy that is attached to nobody", "",

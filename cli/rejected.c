@@ -243,9 +243,8 @@ static const struct arg_option rejected_options[] = {
 
 const struct command rejected_commands[] = {
     {"rejected list", "", 0, 0, "what could not be used, and why, newest first",
-     "\nReads rejected.<region>, where the normalizer keeps the bytes of what it could not use. "
-     "ORIGIN is\n"
-     "topic/generation/partition/offset of the record as it was published.\n",
+     "Reads rejected.<region>, where the normalizer keeps the bytes of what it could not use. "
+     "ORIGIN is topic/generation/partition/offset of the record as it was published.",
      rejected_options, rejected_list},
     COMMANDS_END,
 };

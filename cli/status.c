@@ -505,9 +505,8 @@ static const struct arg_option status_options[] = {
 
 const struct command status_commands[] = {
     {"status", "", 0, 0, "the fleet: workers, lag, rates, counters, trails with trouble",
-     "\nReads Redis (TRAILBUS_REDIS, or the configuration's). LAG: records not read yet. RATE/S: "
-     "records of\n"
-     "the last second. A worker that was not seen for 15 s is \"not seen\".\n",
+     "Reads Redis (TRAILBUS_REDIS, or the configuration's). LAG: records not read yet. RATE/S: "
+     "records of the last second. A worker that was not seen for 15 s is \"not seen\".",
      status_options, status},
     COMMANDS_END,
 };

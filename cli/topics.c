@@ -252,19 +252,12 @@ static const struct arg_option no_options[] = {ARG_OPTIONS_END};
 
 const struct command topics_commands[] = {
     {"topics apply", "", 0, 0, "creates the topics of the configured regions, or checks them",
-     "\nReads bus and topology of the configuration. Run it again after a region was added, or "
-     "after "
-     "the\n"
-     "number of partitions was raised: while they are added, no trail can be changed, and "
-     "everything "
-     "else\n"
-     "goes on. A duplicate of an event that came before may pass once more then, since accounts "
-     "move "
-     "to\n"
-     "other partitions: choose a quiet time. Partitions are never taken away. A topic that was "
-     "deleted and is made anew gets a new generation, so that "
-     "nobody\n"
-     "goes on with offsets of the old one.\n",
+     "Reads bus and topology of the configuration. Run it again after a region was added, or after "
+     "the number of partitions was raised: while they are added, no trail can be changed, and "
+     "everything else goes on. A duplicate of an event that came before may pass once more then, "
+     "since accounts move to other partitions: choose a quiet time. Partitions are never taken "
+     "away. A topic that was deleted and is made anew gets a new generation, so that nobody goes "
+     "on with offsets of the old one.",
      no_options, topics_apply},
     COMMANDS_END,
 };

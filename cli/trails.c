@@ -276,15 +276,12 @@ static const struct arg_option look_options[] = {
 
 const struct command trail_commands[] = {
     {"trail create", "NAME", 1, 1, "makes a trail; it delivers nothing until it is started",
-     "\nThe bucket must be there. Name: 6 to 36 lower-case letters, digits, - and _, a letter "
-     "first.\n"
+     "The bucket must be there. Name: 6 to 36 lower-case letters, digits, - and _, a letter first. "
      "Prefix: 6 to 32 letters, digits, -, _ and /, a letter first. Without --regions and --events "
-     "all\n"
-     "are wanted.\n",
+     "all are wanted.",
      settings_options, trail_create},
     {"trail update", "NAME", 1, 1, "changes what is given, and leaves the rest",
-     "\nEvents logged before the change go where they went before.\n", settings_options,
-     trail_update},
+     "Events logged before the change go where they went before.", settings_options, trail_update},
     {"trail delete", "NAME", 1, 1, "deletes a trail, not its objects", "", name_options,
      trail_delete},
     {"trail start", "NAME", 1, 1, "delivers from now on", "", name_options, trail_start},

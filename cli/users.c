@@ -291,9 +291,8 @@ static const struct arg_option account_options[] = {ACCOUNT_OPTION, ARG_OPTIONS_
 
 const struct command user_commands[] = {
     {"user create", "NAME", 1, 1, "makes a user of an account, without rights yet",
-     "\nIt gets keys by `trailctl key create --user NAME`, and rights by `trailctl policy attach` "
-     "or "
-     "from its\ngroups.\n",
+     "It gets keys by `trailctl key create --user NAME`, and rights by `trailctl policy attach` or "
+     "from its groups.",
      user_create_options, user_create},
     {"user delete", "NAME", 1, 1, "deletes a user and its keys", "", account_options, user_delete},
     {"user list", "", 0, 0, "lists users, with their groups and policies", "", list_options,
