@@ -15,7 +15,8 @@
 
 struct world {
     char program[512];
-    char output[OUTPUT_MAX]; /* of the last command */
+    char directory[32], config[64]; /* the configuration of commands that name none */
+    char output[OUTPUT_MAX];        /* of the last command */
     struct deployment deployment;
     struct cli cli;
 };
@@ -73,28 +74,66 @@ static void write_generation(struct world *w, struct str topic, struct str gener
     must(control_pen_commit(pen, &why));
 }
 
+/* A configuration of these regions, with so many partitions. */
+static void write_config(const struct world *w, const char *path, const char *regions,
+                         int partitions)
+{
+    FILE *file = fopen(path, "we");
+
+    assert_non_null(file);
+    (void)fprintf(file,
+                  "bus: { brokers = \"%s\"; };\nstate: { redis = \"unix:/none\"; };\n"
+                  "topology: { regions = [%s]; partitions = %d; };\n"
+                  "security: { master_key_file = \"%s/master.key\"; };\n"
+                  "delivery: { whatever = 1; };\n", /* not read by trailctl */
+                  getenv("TRAILBUS_KAFKA"), regions, partitions, w->directory);
+    (void)fclose(file);
+}
+
+static void write_key(const struct world *w)
+{
+    char path[64];
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s/master.key", w->directory);
+    file = fopen(path, "we");
+    assert_non_null(file);
+    (void)fprintf(file, "%064d\n", 7);
+    (void)fclose(file);
+}
+
 static int setup(void **state)
 {
-    static struct world w;
+    static struct world w = {.directory = "/tmp/trailctl.XXXXXX"};
     ssize_t len = readlink("/proc/self/exe", w.program, sizeof w.program - 64);
 
     assert_true(len > 0);
     *(strrchr(w.program, '/')) = '\0';
     strcat(w.program, "/../bin/trailctl");
+    assert_non_null(mkdtemp(w.directory));
+    (void)snprintf(w.config, sizeof(w.config), "%s/trailbus.conf", w.directory);
+    write_key(&w);
+    write_config(&w, w.config, "\"cn-hangzhou\"", 4);
+    setenv("TRAILBUS_CONFIG", w.config, 1);
+    *state = &w;
     must(deployment_open(&w.cli, &w.deployment, &why));
     assert_int_equal(run(&w, "account list"), 1);
     assert_true(said(&w, "run `trailctl topics apply`"));
     assert_int_equal(run(&w, "topics apply"), 0);
     assert_true(said(&w, "6 topics: 6 created"));
-    *state = &w;
     return 0;
 }
 
 static int teardown(void **state)
 {
     struct world *w = *state;
+    char path[64];
 
     deployment_close(&w->deployment);
+    (void)snprintf(path, sizeof(path), "%s/master.key", w->directory);
+    (void)unlink(path);
+    (void)unlink(w->config);
+    (void)rmdir(w->directory);
     return 0;
 }
 
@@ -138,17 +177,11 @@ static void a_topic_without_a_generation_gets_one(void **state)
 /* With another configuration: these regions, so many partitions. */
 static int apply(struct world *w, const char *regions, int partitions)
 {
-    char path[] = "/tmp/trailctl.XXXXXX", words[64];
-    FILE *file = fdopen(mkstemp(path), "w");
+    char path[96], words[160];
     int code;
 
-    assert_non_null(file);
-    (void)fprintf(file,
-                  "bus: { brokers = \"%s\"; };\nstate: { redis = \"unix:/none\"; };\n"
-                  "topology: { regions = [%s]; partitions = %d; };\n"
-                  "security: { master_key_file = \"/none\"; };\ndelivery: { whatever = 1; };\n",
-                  getenv("TRAILBUS_KAFKA"), regions, partitions);
-    (void)fclose(file);
+    (void)snprintf(path, sizeof(path), "%s.other", w->config);
+    write_config(w, path, regions, partitions);
     (void)snprintf(words, sizeof(words), "topics apply --config %s", path);
     code = run(w, words);
     (void)unlink(path);
@@ -358,7 +391,7 @@ static void wrong_calls_end_with_2_and_failures_with_1(void **state)
     assert_int_equal(run(w, "topics"), 2);
     assert_int_equal(run(w, "topics apply --nonsense"), 2);
     assert_int_equal(run(w, "topics apply word"), 2);
-    assert_int_equal(run(w, "key create"), 2);
+    assert_int_equal(run(w, "key disable"), 2);
     assert_int_equal(run(w, "topics apply --config /none"), 1);
     assert_int_equal(run(w, "--help"), 0);
     assert_int_equal(run(w, "--version"), 0);
