@@ -125,7 +125,7 @@ static struct stream *stream_find(const struct delivery *d, struct str trail, in
     return s;
 }
 
-/* Ids are never used again, so the answer to a stream that is gone finds nobody. */
+/* Ids are never used again, so the answer to a stream that is gone, or began anew, finds nobody. */
 static struct stream *stream_by_id(const struct delivery *d, uint64_t id)
 {
     struct stream *s = d->ids[id % STREAM_SLOTS];
@@ -133,6 +133,25 @@ static struct stream *stream_by_id(const struct delivery *d, uint64_t id)
     while (s && s->id != id)
         s = s->next_in_id_slot;
     return s;
+}
+
+static void id_give(struct delivery *d, struct stream *s)
+{
+    struct stream **slot;
+
+    s->id = ++d->next_id;
+    slot = &d->ids[s->id % STREAM_SLOTS];
+    s->next_in_id_slot = *slot;
+    *slot = s;
+}
+
+static void id_take(struct delivery *d, const struct stream *s)
+{
+    struct stream **at = &d->ids[s->id % STREAM_SLOTS];
+
+    while (*at != s)
+        at = &(*at)->next_in_id_slot;
+    *at = s->next_in_id_slot;
 }
 
 /* Where the stream stands. A joined one has been offered all that the shared reader has dispatched
@@ -387,6 +406,26 @@ static void ask_progress(struct delivery *d, struct stream *s)
     s->state = STARTING;
     s->listed = s->end_asked = false;
     (void)effect_of(d, DELIVERY_READ_PROGRESS, s);
+}
+
+/* What it has asked for, and what it has sent, is answered to nobody. */
+static void forget_requests(struct delivery *d, struct stream *s)
+{
+    effects_forget(d, s->id);
+    if (s->upload == UPLOAD_PUT)
+        d->uploads--;
+    s->upload = UPLOAD_NONE;
+}
+
+/* As after a crash: nothing but the boundary is kept. A PUT under way is then like a zombie's. */
+static void start_anew(struct delivery *d, struct stream *s)
+{
+    forget_requests(d, s);
+    id_take(d, s);
+    id_give(d, s);
+    drop_first(d, s, s->count);
+    s->cursor = s->boundary;
+    ask_progress(d, s);
 }
 
 static void leave_start(struct delivery *d, const struct stream *s)
@@ -761,7 +800,7 @@ static struct stream *stream_new(struct delivery *d, const struct trail_version 
     struct partition *p = &d->partitions[partition];
 
     CHECK(s);
-    s->id = ++d->next_id;
+    id_give(d, s);
     s->partition = partition;
     s->trail = str_dup(v->id);
     s->account = str_dup(v->account);
@@ -779,9 +818,6 @@ static struct stream *stream_new(struct delivery *d, const struct trail_version 
     slot = &d->slots[slot_of(v->id, dest->number, partition)];
     s->next_in_slot = *slot;
     *slot = s;
-    slot = &d->ids[s->id % STREAM_SLOTS];
-    s->next_in_id_slot = *slot;
-    *slot = s;
     s->next = p->streams;
     p->streams = s;
     return s;
@@ -794,15 +830,10 @@ static void stream_free(struct delivery *d, struct stream *s)
     while (*at != s)
         at = &(*at)->next_in_slot;
     *at = s->next_in_slot;
-    at = &d->ids[s->id % STREAM_SLOTS];
-    while (*at != s)
-        at = &(*at)->next_in_id_slot;
-    *at = s->next_in_id_slot;
     if (s->state == STARTING)
         d->starting--;
-    if (s->upload == UPLOAD_PUT)
-        d->uploads--;
-    effects_forget(d, s->id);
+    forget_requests(d, s);
+    id_take(d, s);
     drop_first(d, s, s->count);
     free(s->records);
     free(s->trail);
@@ -979,11 +1010,8 @@ void delivery_out_of_range(struct delivery *d, int32_t partition, int64_t log_st
     p->log_start = MAX_OF(p->log_start, log_start);
     p->caught = -1;
     for (struct stream *s = p->streams; s; s = s->next)
-        if (s->state == LATE && s->cursor < p->log_start) {
-            drop_first(d, s, s->count);
-            s->cursor = s->boundary;
-            ask_progress(d, s);
-        }
+        if (s->state == LATE && s->cursor < p->log_start)
+            start_anew(d, s);
     catch_up(d, partition);
 }
 
