@@ -4,7 +4,7 @@
 #include "sim.h"
 
 #define STEPS_LEAST    100
-#define STEPS_MOST     900
+#define STEPS_MOST     1600
 #define ROUND_MS       20
 #define ROUNDS_TO_REST 20000
 
@@ -216,7 +216,7 @@ static void step(struct sim *sim)
     while (drawn >= steps[i].weight)
         drawn -= steps[i++].weight;
     sim->step++;
-    sim->now_ms += sim_between(sim, 0, 20);
+    sim->now_ms += sim_between(sim, 0, sim->pace_ms);
     calls_arrive(sim);
     steps[i].happens(sim);
 }
@@ -332,6 +332,7 @@ void sim_run(uint64_t seed, bool tracing, struct sim_totals *totals)
     sim->seed = seed;
     sim->random = seed * 0x9e3779b97f4a7c15 + 1;
     sim->tracing = tracing;
+    sim->pace_ms = sim_chance(sim, 50) ? 20 : sim_between(sim, 1, 150);
     draw_settings(sim);
     draw_faults(sim);
     draw_trails(sim);

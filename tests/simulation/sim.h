@@ -295,6 +295,7 @@ struct sim {
     uint64_t seed, random;
     bool tracing, quiet; /* quiet: nothing goes wrong any more */
     int64_t now_ms, step;
+    int64_t pace_ms; /* a step takes at most so long */
     int32_t partition_count;
     struct delivery_settings settings;
     struct faults faults;
