@@ -49,7 +49,7 @@ struct stream {
 
     struct delivery_record **records; /* matches in order; the first `sealed` are under way */
     size_t count, cap, sealed;
-    int64_t bytes, since_ms; /* since_ms: when the first of them was taken */
+    int64_t bytes;
 
     enum upload_state upload;
     struct delivery_meta flight; /* what is under way */
@@ -287,7 +287,6 @@ static void drop_first(struct delivery *d, struct stream *s, size_t n)
     s->count -= n;
     if (s->count)
         memmove(s->records, s->records + n, s->count * sizeof(s->records[0]));
-    s->since_ms = d->now_ms;
     s->sealed = 0;
 }
 
@@ -316,10 +315,8 @@ static void buffer_add(struct delivery *d, struct stream *s, int64_t offset, int
         s->records = records;
         s->cap = cap;
     }
-    *record = (struct delivery_record){offset, time_ms, version, document.len};
+    *record = (struct delivery_record){offset, time_ms, version, d->now_ms, document.len};
     memcpy(record->document, document.at, document.len);
-    if (s->count == 0)
-        s->since_ms = d->now_ms;
     s->records[s->count++] = record;
     s->bytes += (int64_t)document.len;
     d->bytes += (int64_t)document.len;
@@ -1017,18 +1014,24 @@ void delivery_out_of_range(struct delivery *d, int32_t partition, int64_t log_st
 
 /* ---- time ------------------------------------------------------------------------------------------------------- */
 
+/* How long the first of the buffered records has waited. */
+static int64_t buffer_age_ms(const struct delivery *d, const struct stream *s)
+{
+    return s->count ? d->now_ms - s->records[0]->taken_ms : 0;
+}
+
 static bool due(const struct delivery *d, const struct stream *s)
 {
     return s->bytes >= d->settings.flush_bytes || d->draining ||
-           d->now_ms - s->since_ms >= d->settings.flush_age_ms || stream_cursor(d, s) >= s->end;
+           buffer_age_ms(d, s) >= d->settings.flush_age_ms || stream_cursor(d, s) >= s->end;
 }
 
 static void tick_stream(struct delivery *d, struct stream *s)
 {
     if (s->state == ENDED || s->state == STARTING || s->state == STUCK)
         return;
-    if (s->count && s->upload == UPLOAD_NONE &&
-        d->now_ms - s->since_ms > d->settings.buffer_age_max_ms) { /* rule 10 */
+    if (s->upload == UPLOAD_NONE &&
+        buffer_age_ms(d, s) > d->settings.buffer_age_max_ms) { /* rule 10 */
         drop_first(d, s, s->count);
         s->cursor = s->boundary;
         place(d, s);

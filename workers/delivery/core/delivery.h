@@ -61,6 +61,7 @@ struct delivery_meta {
 
 struct delivery_record {
     int64_t offset, time_ms, version;
+    int64_t taken_ms; /* of the core's clock */
     size_t len;
     char document[];
 };
