@@ -41,6 +41,17 @@ static void draw_faults(struct sim *sim)
     };
 }
 
+/* A run in which the log leaves workers behind: outages, sleep and zombies on the scale of its retention. */
+static void draw_slow_motion(struct sim *sim)
+{
+    sim->pace_ms = sim_between(sim, 60, 150);
+    sim->settings.flush_age_ms = sim_between(sim, 100, RETENTION_MS / 2);
+    sim->faults.retention = sim_between(sim, 50, 100);
+    sim->faults.zombie = sim_between(sim, 30, 100);
+    sim->faults.sleep = sim_between(sim, 30, 100);
+    sim->faults.down = sim_between(sim, 20, 60);
+}
+
 static void draw_settings(struct sim *sim)
 {
     sim->partition_count = (int32_t)sim_between(sim, 1, PARTITIONS_MAX);
@@ -335,6 +346,8 @@ void sim_run(uint64_t seed, bool tracing, struct sim_totals *totals)
     sim->pace_ms = sim_chance(sim, 50) ? 20 : sim_between(sim, 1, 150);
     draw_settings(sim);
     draw_faults(sim);
+    if (sim_chance(sim, 25))
+        draw_slow_motion(sim);
     draw_trails(sim);
     for (int64_t n = sim_between(sim, STEPS_LEAST, STEPS_MOST); n > 0; n--)
         step(sim);
