@@ -431,6 +431,13 @@ static void leave_start(struct delivery *d, const struct stream *s)
         d->starting--;
 }
 
+/* Whether the log still has what the stream has yet to be offered; else nothing but the bucket knows how far it
+ * came (rule 6). */
+static bool in_log(const struct delivery *d, const struct stream *s)
+{
+    return s->cursor >= d->partitions[s->partition].log_start || s->cursor >= s->end;
+}
+
 /* Boundary and cursor are known: into the log's bounds, and to a reader. */
 static void started(struct delivery *d, struct stream *s)
 {
@@ -448,7 +455,7 @@ static void started(struct delivery *d, struct stream *s)
         stick(d, s, "its boundary lies beyond the log's end: the log was truncated or made anew");
         return;
     }
-    if (s->cursor < p->log_start && s->cursor < s->end) { /* rule 6 */
+    if (!in_log(d, s)) { /* rule 6 */
         if (!s->listed) {
             ask_listing(d, s);
             return;
@@ -717,8 +724,8 @@ void delivery_head_done(struct delivery *d, uint64_t stream, enum delivery_outco
 
     if (!s || (!starting && s->upload != UPLOAD_HEAD))
         return;
-    if (starting && outcome == DELIVERY_NOT_FOUND) { /* listed, and gone since */
-        started(d, s);
+    if (starting && outcome == DELIVERY_NOT_FOUND && in_log(d, s)) {
+        started(d, s); /* listed, and not seen: the way along the objects leads there, too */
         return;
     }
     if (outcome != DELIVERY_OK) {
