@@ -1012,7 +1012,8 @@ void delivery_out_of_range(struct delivery *d, int32_t partition, int64_t log_st
     if (!p->assigned)
         return;
     p->log_start = MAX_OF(p->log_start, log_start);
-    p->caught = -1;
+    if (p->caught >= 0)
+        p->caught = INT64_MAX; /* it has to be sent elsewhere, or to end */
     for (struct stream *s = p->streams; s; s = s->next)
         if (s->state == LATE && s->cursor < p->log_start)
             start_anew(d, s);
