@@ -346,7 +346,7 @@ void sim_run(uint64_t seed, bool tracing, struct sim_totals *totals)
     sim->pace_ms = sim_chance(sim, 50) ? 20 : sim_between(sim, 1, 150);
     draw_settings(sim);
     draw_faults(sim);
-    if (sim_chance(sim, 25))
+    if (sim_chance(sim, 100))
         draw_slow_motion(sim);
     draw_trails(sim);
     for (int64_t n = sim_between(sim, STEPS_LEAST, STEPS_MOST); n > 0; n--)

@@ -280,6 +280,9 @@ static void poll_late(struct sim *sim, int worker, int32_t partition)
     if (r < 0)
         sim_fail(sim, "worker %d: the end of %d was not taken", worker, partition);
     carry_out_all(sim, worker);
+    if (w->late[partition] >= 0 && w->late[partition] < sim->logs[partition].start)
+        sim_fail(sim, "worker %d: its catch-up reader of %d is left at %lld, where nothing is",
+                 worker, partition, (long long)w->late[partition]);
 }
 
 void worker_poll_late(struct sim *sim, int worker, int64_t records)
