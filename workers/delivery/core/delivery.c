@@ -1038,9 +1038,10 @@ static void tick_stream(struct delivery *d, struct stream *s)
 {
     if (s->state == ENDED || s->state == STARTING || s->state == STUCK)
         return;
-    if (s->upload == UPLOAD_NONE &&
+    if (s->upload != UPLOAD_PUT && s->upload != UPLOAD_HEAD &&
         buffer_age_ms(d, s) > d->settings.buffer_age_max_ms) { /* rule 10 */
         drop_first(d, s, s->count);
+        s->upload = UPLOAD_NONE;
         s->cursor = s->boundary;
         place(d, s);
         return;
