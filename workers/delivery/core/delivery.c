@@ -545,6 +545,7 @@ static void started_at(struct delivery *d, struct stream *s, const struct delive
     if (m->next > s->boundary) {
         s->boundary = m->next;
         s->cursor = MAX_OF(s->cursor, m->next);
+        s->end_asked = false; /* what was known of the log's end may be older than this object */
     }
     started(d, s);
 }
@@ -837,6 +838,8 @@ static void stream_free(struct delivery *d, struct stream *s)
     if (s->state == STARTING)
         d->starting--;
     forget_requests(d, s);
+    if (s->target->probing == s->id)
+        s->target->probing = 0; /* somebody else has to ask */
     id_take(d, s);
     drop_first(d, s, s->count);
     free(s->records);
