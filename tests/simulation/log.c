@@ -16,12 +16,11 @@ int64_t log_append(struct sim *sim, int32_t partition, struct entry entry)
     return log->end++;
 }
 
-int64_t log_stable(const struct sim_log *log)
+int64_t log_stable(struct sim_log *log)
 {
-    for (int64_t o = log->start; o < log->end; o++)
-        if (log->entries[o].state == ENTRY_OPEN)
-            return o;
-    return log->end;
+    while (log->stable < log->end && log->entries[log->stable].state != ENTRY_OPEN)
+        log->stable++;
+    return log->stable;
 }
 
 const struct entry *log_at(const struct sim *sim, int32_t partition, int64_t offset)

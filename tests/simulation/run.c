@@ -46,7 +46,14 @@ static void draw_slow_motion(struct sim *sim)
 {
     sim->pace_ms = sim_between(sim, 60, 150);
     sim->settings.flush_age_ms = sim_between(sim, 100, RETENTION_MS / 2);
+    sim->settings.park_after_ms = sim_between(sim, 0, RETENTION_MS);
+    sim->settings.retry_first_ms = sim_between(sim, 1, 2000);
+    sim->settings.retry_max_ms = sim_between(sim, 2000, 5000);
+    sim->faults.refused = sim_between(sim, 0, 50);
+    sim->faults.not_found = sim_between(sim, 0, 60);
+    sim->faults.redis_lost = sim_between(sim, 0, 60);
     sim->faults.retention = sim_between(sim, 50, 100);
+    sim->faults.eclipse = sim_between(sim, 0, 60);
     sim->faults.zombie = sim_between(sim, 30, 100);
     sim->faults.sleep = sim_between(sim, 30, 100);
     sim->faults.down = sim_between(sim, 20, 60);
@@ -200,6 +207,26 @@ static void step_retention(struct sim *sim)
         log_retain(sim);
 }
 
+/* Nobody gets anything done for about a retention; one worker sleeps on a little longer. */
+static void step_eclipse(struct sim *sim)
+{
+    int worker = some_worker(sim);
+    int64_t lasts = sim_between(sim, RETENTION_MS * 2 / 3, RETENTION_MS * 3 / 2);
+
+    if (!sim_chance(sim, sim->faults.eclipse))
+        return;
+    sim->workers[worker].awake_ms = sim->now_ms + lasts + sim_between(sim, 0, 5000);
+    sim_trace(sim, "eclipse; worker %d sleeps until %lld", worker,
+              (long long)sim->workers[worker].awake_ms);
+    for (int b = 0; b < BUCKETS; b++)
+        sim->buckets[b].state = sim_chance(sim, 50) ? BUCKET_REFUSING : BUCKET_MUTE;
+    sim->now_ms += lasts;
+    calls_arrive(sim);
+    log_retain(sim);
+    for (int b = 0; b < BUCKETS; b++)
+        sim->buckets[b].state = BUCKET_UP;
+}
+
 static void step_time(struct sim *sim)
 {
     int64_t most = sim_chance(sim, 10) ? RETENTION_MS : 500;
@@ -211,9 +238,10 @@ static const struct {
     void (*happens)(struct sim *sim);
     int weight;
 } steps[] = {
-    {step_events, 12}, {log_mark_some, 8}, {step_change, 2}, {step_shared, 24},   {step_late, 16},
-    {step_tick, 24},   {step_answer, 30},  {step_take, 8},   {step_start, 6},     {step_stop, 3},
-    {step_sleep, 2},   {step_bucket, 2},   {step_redis, 1},  {step_retention, 3}, {step_time, 2},
+    {step_events, 12}, {log_mark_some, 8},  {step_change, 2},  {step_shared, 24},
+    {step_late, 16},   {step_tick, 24},     {step_answer, 30}, {step_take, 8},
+    {step_start, 6},   {step_stop, 3},      {step_sleep, 2},   {step_bucket, 2},
+    {step_redis, 1},   {step_retention, 3}, {step_time, 2},    {step_eclipse, 1},
 };
 
 static void step(struct sim *sim)
@@ -346,7 +374,7 @@ void sim_run(uint64_t seed, bool tracing, struct sim_totals *totals)
     sim->pace_ms = sim_chance(sim, 50) ? 20 : sim_between(sim, 1, 150);
     draw_settings(sim);
     draw_faults(sim);
-    if (sim_chance(sim, 100))
+    if (sim_chance(sim, 50))
         draw_slow_motion(sim);
     draw_trails(sim);
     for (int64_t n = sim_between(sim, STEPS_LEAST, STEPS_MOST); n > 0; n--)

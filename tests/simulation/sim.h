@@ -84,6 +84,7 @@ struct sim_log {
     struct entry *entries; /* by offset */
     int64_t end, cap;
     int64_t start;
+    int64_t stable;    /* no transaction is open below: see log_stable() */
     int64_t committed; /* the group's offset */
 };
 
@@ -96,7 +97,7 @@ struct transaction {
 
 int64_t log_append(struct sim *sim, int32_t partition, struct entry entry);
 /* Readers of committed records see what lies below: the last stable offset. */
-int64_t log_stable(const struct sim_log *log);
+int64_t log_stable(struct sim_log *log);
 const struct entry *log_at(const struct sim *sim, int32_t partition, int64_t offset);
 void log_begin_events(struct sim *sim);
 void log_begin_change(struct sim *sim, int change);
@@ -135,6 +136,7 @@ struct sim_trail {
     struct {
         int bucket;
         int64_t version;
+        char chain[TRAIL_CHAIN_SIZE];
     } destinations[VERSIONS_MAX];
     int64_t destination_count;
 };
@@ -286,7 +288,7 @@ void oracle_free(struct sim *sim);
 
 /* What can go wrong in this run, in percent a time that it could. */
 struct faults {
-    int64_t crash, zombie, sleep, abort, retention, arbitrary_commit;
+    int64_t crash, zombie, sleep, abort, retention, eclipse, arbitrary_commit;
     int64_t slow, refused, lost_answer, late_put, hidden, not_found, down, at_once;
     int64_t redis_lost, redis_late, redis_old, redis_empty, redis_away;
 };

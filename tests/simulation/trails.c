@@ -197,7 +197,9 @@ static void new_destination(struct sim *sim, struct sim_trail *t, struct sim_ver
 {
     v->destination = t->destination_count + 1;
     t->destinations[t->destination_count].bucket = (int)sim_between(sim, 0, BUCKETS - 1);
-    t->destinations[t->destination_count++].version = (int64_t)t->version_count + 1;
+    t->destinations[t->destination_count].version = (int64_t)t->version_count + 1;
+    trail_chain(str_from(t->id), v->destination, GENERATION,
+                t->destinations[t->destination_count++].chain);
 }
 
 void trails_create(struct sim *sim)

@@ -201,7 +201,7 @@ enum got {
 
 static enum got read_one(struct sim *sim, int32_t partition, int64_t *position, int64_t *ret_offset)
 {
-    const struct sim_log *log = &sim->logs[partition];
+    struct sim_log *log = &sim->logs[partition];
     int64_t stable = log_stable(log);
 
     if (*position < log->start)
