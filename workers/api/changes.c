@@ -5,6 +5,7 @@
 
 #include "daemon/daemon.h"
 #include "log/log.h"
+#include "passing.h"
 
 #define TRANSACTION_TIMEOUT_MS 5000
 #define FENCE_TIMEOUT_MS       8000
@@ -432,61 +433,106 @@ static void wait_until_followed(struct service *s, int64_t offset)
     (void)pthread_mutex_unlock(&s->control_mutex);
 }
 
-static int attempt(struct changes *c, const struct caller *caller,
-                   const struct change_request *request, bool again, struct change_plan *plan,
-                   struct bus_ticket *entry, struct rpc_failure *failure, struct why *why)
+/* One call of changes_apply(). */
+struct change_call {
+    const struct caller *caller;
+    struct change_request request;
+    struct change_plan *plan;
+    struct bus_ticket entry;
+    struct rpc_failure *failure;
+    bool tried;  /* a version may have been written already, whose commit we did not hear of */
+    bool waited; /* what came before the call has passed */
+};
+
+enum { UNCHANGED, WRITTEN, MUST_WAIT };
+
+static int attempt(struct changes *c, struct change_call *call, struct why *why)
 {
+    struct change_plan *plan = call->plan;
     int r = take_fence(c, why);
 
     if (r == 0)
         r = read_control(c, why);
     if (r < 0)
         return r;
-    if (again && plan->next.request.len && came_through(c, &plan->next)) {
-        entry->offset = c->control_next - 1;
-        return 1;
+    if (call->tried && came_through(c, &plan->next)) {
+        call->entry.offset = c->control_next - 1;
+        return WRITTEN;
     }
-    if (change_plan(c->control, request, caller->arena, plan, failure) < 0)
-        return 0; /* refused: the failure says why */
+    call->tried = false;
+    if (change_plan(c->control, &call->request, call->caller->arena, plan, call->failure) < 0)
+        return UNCHANGED; /* refused: the failure says why */
     if (!plan->changes)
-        return 0;
-    plan->next.request = str_from(caller->request_id);
-    r = write_change(c, caller, plan, entry, why);
-    return r < 0 ? r : 1;
+        return UNCHANGED;
+    if (change_narrows(plan) && !call->waited)
+        return MUST_WAIT;
+    plan->next.request = str_from(call->caller->request_id);
+    call->tried = true;
+    r = write_change(c, call->caller, plan, &call->entry, why);
+    return r < 0 ? r : WRITTEN;
+}
+
+/* Nobody else waits meanwhile: the fence is not held. */
+static int wait_for_those_before(struct changes *c, struct change_call *call, struct why *why)
+{
+    int r;
+
+    (void)pthread_mutex_unlock(&c->lock);
+    r = passing_wait(c->service, why);
+    (void)pthread_mutex_lock(&c->lock);
+    call->waited = r == 0;
+    return r;
+}
+
+static int attempts(struct changes *c, struct change_call *call)
+{
+    int r = -ERR_UNAVAILABLE;
+
+    for (int i = 0; i < ATTEMPTS_MAX && r < 0; i++) {
+        struct why why = {0};
+
+        r = attempt(c, call, &why);
+        if (r == MUST_WAIT) {
+            r = wait_for_those_before(c, call, &why);
+            if (r < 0)
+                return log_error(r, "a change of a trail waited in vain: %s", why.text);
+            r = attempt(c, call, &why);
+        }
+        if (r < 0)
+            log_error(r, "a change of a trail: %s", why.text);
+        if (r < 0 && err_class(r) != ERR_CLASS_RETRY)
+            return r;
+    }
+    return r;
 }
 
 int changes_apply(struct changes *c, const struct caller *caller, enum change_kind kind,
                   struct change_plan *ret_plan, struct rpc_failure *reterr_failure)
 {
+    struct change_call call = {.caller = caller,
+                               .request = {.kind = kind,
+                                           .account = caller->account,
+                                           .region = caller->region,
+                                           .call = caller->call,
+                                           .catalog = caller->service->catalog,
+                                           .now_s = caller->now_s},
+                               .plan = ret_plan,
+                               .failure = reterr_failure};
     char id[UUID_SIZE];
-    struct change_request request = {.kind = kind,
-                                     .account = caller->account,
-                                     .region = caller->region,
-                                     .call = caller->call,
-                                     .catalog = caller->service->catalog,
-                                     .now_s = caller->now_s};
-    struct bus_ticket entry = {0};
-    struct why why = {0};
-    int r = -ERR_UNAVAILABLE;
+    int r;
 
     crypto_uuid(id);
-    request.new_id = arena_copy(caller->arena, str_from(id));
-    if (!request.new_id.at)
+    call.request.new_id = arena_copy(caller->arena, str_from(id));
+    if (!call.request.new_id.at)
         return rpc_fail(reterr_failure, "InternalError", NULL);
     (void)pthread_mutex_lock(&c->lock);
-    for (int i = 0; i < ATTEMPTS_MAX && r < 0; i++) {
-        r = attempt(c, caller, &request, i > 0, ret_plan, &entry, reterr_failure, &why);
-        if (r < 0)
-            log_error(r, "a change of a trail: %s", why.text);
-        if (r < 0 && err_class(r) != ERR_CLASS_RETRY)
-            break;
-    }
+    r = attempts(c, &call);
     (void)pthread_mutex_unlock(&c->lock);
     if (r < 0)
         return rpc_fail(reterr_failure, "ServiceUnavailable", NULL);
     if (reterr_failure->code)
         return -ERR_INVALID;
-    if (r == 1)
-        wait_until_followed(caller->service, entry.offset);
+    if (r == WRITTEN)
+        wait_until_followed(caller->service, call.entry.offset);
     return r;
 }

@@ -44,6 +44,30 @@ bool change_concerns(const struct change_plan *plan, struct str region)
            (plan->old && trail_region_covered(plan->old->regions, region));
 }
 
+/* Whether each region of the one list is covered by the other. */
+static bool regions_within(struct str some, struct str all)
+{
+    struct str one;
+
+    if (str_eq(some, STR("All")) || str_eq(all, STR("All")))
+        return str_eq(all, STR("All"));
+    while (str_split(&some, ',', &one))
+        if (!trail_region_covered(all, one))
+            return false;
+    return true;
+}
+
+bool change_narrows(const struct change_plan *plan)
+{
+    const struct trail_version *old = plan->old, *next = &plan->next;
+
+    if (!old || !old->logging)
+        return false;
+    return next->deleted || !next->logging || plan->new_destination ||
+           (next->rw != TRAIL_RW_ALL && next->rw != old->rw) ||
+           !regions_within(old->regions, next->regions);
+}
+
 /* ---- parameters ------------------------------------------------------------------------------------ */
 
 static int check_name(const struct planning *p)

@@ -48,6 +48,10 @@ MUST_CHECK int change_plan(const struct control *control, const struct change_re
 /* Whether the change is a record of `region`'s log (rule 2): what was or will be delivered there, and the home. */
 bool change_concerns(const struct change_plan *plan, struct str region);
 
+/* Whether less is delivered from now on, or elsewhere: such a change waits until what came before it has passed
+ * (rule 19), so that nobody hides an act by changing the trail right after it. */
+bool change_narrows(const struct change_plan *plan);
+
 /* The newest version of an account's trail of that name that is not deleted; NULL: none. */
 const struct trail_version *change_find(const struct control *control, struct str account,
                                         struct str name);

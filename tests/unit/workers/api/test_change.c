@@ -320,7 +320,43 @@ static void a_narrowed_trail_still_concerns_the_regions_that_it_leaves(void **st
     world_close(&w);
 }
 
-TESTS(TEST(a_trail_is_born_fresh_and_records_everything_everywhere),
+static void what_delivers_less_narrows(void **state)
+{
+    struct world w;
+    (void)state;
+
+    world_open(&w);
+    make(&w, ACCOUNT, "cn-hangzhou", "id-1", "my-trail", "audit");
+    assert_int_equal(PLAN(&w, CHANGE_DELETE, "Name", "my-trail"), 0);
+    assert_false(change_narrows(&w.plan)); /* it delivers nothing yet */
+    assert_int_equal(PLAN(&w, CHANGE_START, "Name", "my-trail"), 0);
+    assert_false(change_narrows(&w.plan));
+    carry_out(&w, NULL);
+
+    assert_int_equal(PLAN(&w, CHANGE_STOP, "Name", "my-trail"), 0);
+    assert_true(change_narrows(&w.plan));
+    assert_int_equal(PLAN(&w, CHANGE_DELETE, "Name", "my-trail"), 0);
+    assert_true(change_narrows(&w.plan));
+    assert_int_equal(PLAN(&w, CHANGE_UPDATE, "Name", "my-trail", "EventRW", "Read"), 0);
+    assert_true(change_narrows(&w.plan));
+    assert_int_equal(PLAN(&w, CHANGE_UPDATE, "Name", "my-trail", "OssBucketName", "other"), 0);
+    assert_true(change_narrows(&w.plan));
+    assert_int_equal(PLAN(&w, CHANGE_UPDATE, "Name", "my-trail", "TrailRegion", "cn-beijing"), 0);
+    assert_true(change_narrows(&w.plan));
+    carry_out(&w, NULL);
+
+    assert_int_equal(
+        PLAN(&w, CHANGE_UPDATE, "Name", "my-trail", "TrailRegion", "cn-shanghai,cn-beijing"), 0);
+    assert_false(change_narrows(&w.plan));
+    assert_int_equal(PLAN(&w, CHANGE_UPDATE, "Name", "my-trail", "TrailRegion", "All"), 0);
+    assert_false(change_narrows(&w.plan));
+    assert_int_equal(PLAN(&w, CHANGE_UPDATE, "Name", "my-trail", "TrailRegion", "cn-shanghai"), 0);
+    assert_true(change_narrows(&w.plan));
+    world_close(&w);
+}
+
+TESTS(TEST(what_delivers_less_narrows),
+      TEST(a_trail_is_born_fresh_and_records_everything_everywhere),
       TEST(parameters_that_break_a_rule_are_refused_by_its_code),
       TEST(regions_are_listed_once_and_without_spaces),
       TEST(a_name_is_unique_in_the_account_and_free_again_after_deletion),
