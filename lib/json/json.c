@@ -483,7 +483,8 @@ static int scan_value(struct scanner *s, int depth)
 
 int json_scan(struct json *json, struct str text, struct why *reterr_why)
 {
-    struct scanner s = {json, text.at, text.at, text.at + text.len, reterr_why};
+    const char *start = text.len ? text.at : "";
+    struct scanner s = {json, start, start, start + text.len, reterr_why};
     int r;
 
     json->text = text;
@@ -633,7 +634,7 @@ static void add_escaped(struct buf *out, const char *run, size_t len, char escap
 
 void json_escape(struct str text, struct buf *out)
 {
-    const char *p = text.at, *end = text.at + text.len;
+    const char *p = text.len ? text.at : "", *end = p + text.len;
 
     while (p < end) {
         const char *run = p;

@@ -159,6 +159,7 @@ static void anything_else_is_refused_with_a_sentence(void **state)
             fail_msg("taken: %s", bad[i]);
         assert_true(strlen(why.text) > 0);
     }
+    assert_int_equal(json_scan(&json, STR_NONE, NULL), -ERR_INVALID);
     assert_int_equal(json_scan(&json, STR("\"a\0b\""), NULL), -ERR_INVALID);
     assert_int_equal(json_scan(&json, STR("1\0"), NULL), -ERR_INVALID);
 }
