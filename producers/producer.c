@@ -144,6 +144,8 @@ static const char *options_fault(struct trailbus_options *o)
     return NULL;
 }
 
+static pthread_once_t log_level_chosen = PTHREAD_ONCE_INIT;
+
 /* A library has no business on its host's standard error, unless it is asked for. */
 static void choose_log_level(void)
 {
@@ -170,7 +172,7 @@ static int open_bus(struct trailbus_producer *p, struct why *why)
         p->options.client ? str_from(p->options.client) : STR("producer"),
     };
 
-    choose_log_level();
+    (void)pthread_once(&log_level_chosen, choose_log_level);
     return bus_producer_open(&settings, NULL, p->options.delivery_timeout_ms, &p->bus, why);
 }
 
