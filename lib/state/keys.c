@@ -52,10 +52,10 @@ struct state_key state_key_nonce(struct str access_key, struct str nonce)
     return key_of("tb1:nonce:" STR_FMT ":" STR_FMT, STR_ARG(access_key), STR_ARG(nonce));
 }
 
-struct state_key state_key_throttle(struct str account, struct str operation, int64_t second)
+struct state_key state_key_throttle(struct str principal, struct str operation, int64_t second)
 {
-    return key_of("tb1:throttle:" STR_FMT ":" STR_FMT ":%lld", STR_ARG(account), STR_ARG(operation),
-                  (long long)second);
+    return key_of("tb1:throttle:" STR_FMT ":" STR_FMT ":%lld", STR_ARG(principal),
+                  STR_ARG(operation), (long long)second);
 }
 
 struct state_key state_key_trail(struct str trail)

@@ -33,8 +33,8 @@ struct state_key state_key_progress(struct str trail, struct str chain, int32_t 
                                     struct str account, struct str type);
 /* A nonce that was used, expires: tb1:nonce:<access key id>:<nonce> */
 struct state_key state_key_nonce(struct str access_key, struct str nonce);
-/* Counter of calls in one second, expires: tb1:throttle:<account>:<operation>:<second> */
-struct state_key state_key_throttle(struct str account, struct str operation, int64_t second);
+/* Counter of calls in one second, expires: tb1:throttle:<account, or id of a user>:<operation>:<second> */
+struct state_key state_key_throttle(struct str principal, struct str operation, int64_t second);
 /* Hash of a trail's settings as DescribeTrails shows them: tb1:trail:<trail id> */
 struct state_key state_key_trail(struct str trail);
 /* Set of an account's trail ids: tb1:account:<account>:trails */

@@ -35,8 +35,9 @@ static const struct option_group listen_group = {listen_options, sizeof(struct l
 static const struct option_spec api_options[] = {
     OPTION_LIST("listen", struct api_section, listen, &listen_group,
                 "Where to listen, a row an address. TLS is for a proxy in front."),
-    OPTION_RANGE("lookups_a_second", struct api_section, lookups_a_second, "2", 1, 1000000,
-                 "Calls of LookupEvents that an account may make in a second."),
+    OPTION_RANGE(
+        "lookups_a_second", struct api_section, lookups_a_second, "2", 1, 1000000,
+        "Calls of LookupEvents that an account, and each of its users, may make in a second."),
     OPTIONS_END,
 };
 

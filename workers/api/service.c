@@ -24,7 +24,7 @@ enum needs {
 struct operation {
     const char *action;
     operation_fn *run;
-    int64_t a_second; /* calls of one account; 0: of the settings */
+    int64_t a_second; /* calls of one user, or of the account itself; 0: of the settings */
     bool writes;
     enum needs needs;
 };
@@ -130,10 +130,11 @@ static int64_t count_here(struct service *s, struct str key, int64_t second)
     return ++s->rates[slot].count;
 }
 
-static bool rate_allows(struct service *s, struct str account, const struct operation *op,
+/* Each user has a rate of its own: nobody can use up what the others have. */
+static bool rate_allows(struct service *s, struct str principal, const struct operation *op,
                         int64_t now_s)
 {
-    struct state_key key = state_key_throttle(account, str_from(op->action), now_s);
+    struct state_key key = state_key_throttle(principal, str_from(op->action), now_s);
     int64_t max = op->a_second ? op->a_second : s->config->api.lookups_a_second, count;
 
     (void)pthread_mutex_lock(&s->state_lock);
@@ -342,7 +343,7 @@ static int run_operation(const struct caller *c, struct jsondoc *answer,
 
     if (!op)
         return -ERR_INVALID;
-    if (!rate_allows(c->service, c->account, op, c->now_s))
+    if (!rate_allows(c->service, c->principal, op, c->now_s))
         r = rpc_fail(failure, "Throttling.User", NULL);
     else
         r = check_rights(c, op, failure);
