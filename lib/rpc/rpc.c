@@ -6,6 +6,8 @@
 
 #include "crypto/crypto.h"
 
+#define DETAIL_SIZE_MAX 16384
+
 static const struct {
     const char *code;
     int status;
@@ -387,24 +389,48 @@ int rpc_parse(const struct rpc_request *q, struct arena *arena, struct rpc_call 
     return 0;
 }
 
+/* All parameters but the signature. Returns how many. */
+static size_t v1_params(const struct rpc_call *call, struct sign_pair params[RPC_PARAMS_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < call->signed_count; i++)
+        if (!str_eq(call->signed_params[i].name, STR("Signature")))
+            params[count++] = call->signed_params[i];
+    return count;
+}
+
 bool rpc_verify(const struct rpc_request *q, struct rpc_call *call, struct str secret)
 {
     struct sign_pair params[RPC_PARAMS_MAX];
     AUTO_BUF struct buf signature = {0};
-    size_t count = 0;
     int r;
 
     buf_init(&signature, 256);
-    if (call->family == RPC_ACS3) {
+    if (call->family == RPC_ACS3)
         r = sign_acs3(secret, q->method, STR("/"), call->canonical_query, q->headers,
                       q->header_count, call->signed_headers, call->payload_sha256, &signature);
-        return r == 0 && crypto_equal(buf_str(&signature), call->signature);
-    }
-    for (size_t i = 0; i < call->signed_count; i++)
-        if (!str_eq(call->signed_params[i].name, STR("Signature")))
-            params[count++] = call->signed_params[i];
-    r = sign_acs1(secret, q->method, params, count, &signature);
+    else
+        r = sign_acs1(secret, q->method, params, v1_params(call, params), &signature);
     return r == 0 && crypto_equal(buf_str(&signature), call->signature);
+}
+
+int rpc_fail_signature(const struct rpc_request *q, const struct rpc_call *call,
+                       struct arena *arena, struct rpc_failure *ret)
+{
+    struct sign_pair params[RPC_PARAMS_MAX];
+    AUTO_BUF struct buf text = {0};
+
+    (void)rpc_fail(ret, "SignatureDoesNotMatch", NULL);
+    if (call->family == RPC_ACS3)
+        return -ERR_INVALID;
+    buf_init(&text, DETAIL_SIZE_MAX);
+    buf_add_str(&text, STR(" server string to sign is:"));
+    if (sign_acs1_text(q->method, params, v1_params(call, params), &text) == 0)
+        ret->detail = arena_copy(arena, buf_str(&text));
+    else
+        ret->detail = STR(" server string to sign is: too long to be shown");
+    return -ERR_INVALID;
 }
 
 /* ---- answers ----------------------------------------------------------------------------------------- */
@@ -456,16 +482,25 @@ static void denial_fields(const struct rpc_denial *d, struct field ret[DENIAL_FI
     memcpy(ret, fields, sizeof(fields));
 }
 
+static void add_message(const struct rpc_failure *f, struct buf *out)
+{
+    buf_init(out, sizeof(f->message) + DETAIL_SIZE_MAX);
+    buf_add_str(out, text_or_none(str_from(f->message)));
+    buf_add_str(out, f->detail);
+}
+
 static void render_xml(const struct rpc_failure *f, struct str request_id, struct str host,
                        struct buf *out)
 {
+    AUTO_BUF struct buf message = {0};
     struct field denial[DENIAL_FIELDS];
 
     buf_add_str(out, STR("<?xml version='1.0' encoding='UTF-8'?><Error>"));
     add_xml(out, "RequestId", request_id);
     add_xml(out, "HostId", host);
     add_xml(out, "Code", str_from(f->code));
-    add_xml(out, "Message", str_from(f->message));
+    add_message(f, &message);
+    add_xml(out, "Message", buf_str(&message));
     if (f->denial.action.len) {
         denial_fields(&f->denial, denial);
         buf_add_str(out, STR("<AccessDeniedDetail>"));
@@ -491,6 +526,7 @@ void rpc_render_failure(const struct rpc_failure *f, struct str request_id, stru
                         bool xml, struct buf *out)
 {
     AUTO(jsondoc_free) struct jsondoc *doc = NULL;
+    AUTO_BUF struct buf message = {0};
 
     if (xml) {
         render_xml(f, request_id, host, out);
@@ -502,7 +538,8 @@ void rpc_render_failure(const struct rpc_failure *f, struct str request_id, stru
     (void)jsondoc_set_str(doc, "RequestId", request_id);
     (void)jsondoc_set_str(doc, "HostId", text_or_none(host));
     (void)jsondoc_set_str(doc, "Code", str_from(f->code));
-    (void)jsondoc_set_str(doc, "Message", text_or_none(str_from(f->message)));
+    add_message(f, &message);
+    (void)jsondoc_set_str(doc, "Message", buf_str(&message));
     if (f->denial.action.len)
         (void)jsondoc_set(doc, "AccessDeniedDetail", denial_document(&f->denial));
     (void)!jsondoc_render(doc, out);

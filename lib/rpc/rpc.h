@@ -59,6 +59,7 @@ struct rpc_failure {
     int status;
     const char *code; /* NULL: not refused */
     char message[256];
+    struct str detail; /* behind the message; borrowed, until the failure is rendered */
     struct rpc_denial denial;
 };
 /* Fills `ret` by the table of codes; `format` NULL: the code's own message. Returns -ERR_INVALID. */
@@ -69,6 +70,10 @@ MUST_CHECK int rpc_parse(const struct rpc_request *request, struct arena *arena,
                          struct rpc_call *ret, struct rpc_failure *reterr_failure);
 /* Whether the request was signed with `secret`. In constant time. */
 bool rpc_verify(const struct rpc_request *request, struct rpc_call *call, struct str secret);
+/* SignatureDoesNotMatch, with what a client compares to what it signed. Older SDKs end with an error of their
+ * own when a V1 request's refusal does not say that. */
+int rpc_fail_signature(const struct rpc_request *request, const struct rpc_call *call,
+                       struct arena *arena, struct rpc_failure *ret);
 
 bool rpc_header(const struct rpc_request *request, const char *name, struct str *ret);
 /* "" when absent. */

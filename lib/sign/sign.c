@@ -162,22 +162,33 @@ int sign_acs3(struct str secret, struct str method, struct str path, struct str 
     return buf_error(out);
 }
 
+int sign_acs1_text(struct str method, struct sign_pair *params, size_t count, struct buf *out)
+{
+    AUTO_BUF struct buf query = {0};
+
+    buf_init(&query, SIGN_TEXT_MAX);
+    sign_query(params, count, &query);
+    buf_add_str(out, method);
+    buf_add_str(out, STR("&%2F&"));
+    sign_escape(buf_str(&query), false, out);
+    return buf_error(&query) ? buf_error(&query) : buf_error(out);
+}
+
 int sign_acs1(struct str secret, struct str method, struct sign_pair *params, size_t count,
               struct buf *out)
 {
-    AUTO_BUF struct buf query = {0}, text = {0}, key = {0};
+    AUTO_BUF struct buf text = {0}, key = {0};
     unsigned char digest[SHA1_SIZE];
+    int r;
 
-    buf_init(&query, SIGN_TEXT_MAX);
     buf_init(&text, (size_t)SIGN_TEXT_MAX * 3);
     buf_init(&key, 1024);
-    sign_query(params, count, &query);
-    buf_add_str(&text, method);
-    buf_add_str(&text, STR("&%2F&"));
-    sign_escape(buf_str(&query), false, &text);
+    r = sign_acs1_text(method, params, count, &text);
+    if (r < 0)
+        return r;
     buf_add_str(&key, secret);
     buf_add_byte(&key, '&');
-    if (buf_error(&query) || buf_error(&text) || buf_error(&key))
+    if (buf_error(&key))
         return -ERR_LIMIT;
     hmac_sha1(buf_str(&key), buf_str(&text), digest);
     crypto_wipe(key.at, key.len);

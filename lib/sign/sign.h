@@ -52,6 +52,9 @@ MUST_CHECK int sign_acs3(struct str secret, struct str method, struct str path, 
                          const struct sign_pair *headers, size_t header_count,
                          struct str signed_headers, struct str payload_sha256, struct buf *out);
 
+/* What a V1 signature is made over: "POST&%2F&…". Sorts `params` in place. */
+MUST_CHECK int sign_acs1_text(struct str method, struct sign_pair *params, size_t count,
+                              struct buf *out);
 /* Base64 of a V1 (HMAC-SHA1) signature over all parameters but Signature, decoded; sorted in place. */
 MUST_CHECK int sign_acs1(struct str secret, struct str method, struct sign_pair *params,
                          size_t count, struct buf *out);

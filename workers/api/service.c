@@ -236,7 +236,7 @@ static int check_secret(struct service *s, const struct rpc_request *request, st
     if (r == 0)
         r = name_caller(s, &bearer, caller, failure);
     if (r == 0 && !rpc_verify(request, call, bearer.secret))
-        r = rpc_fail(failure, "SignatureDoesNotMatch", NULL);
+        r = rpc_fail_signature(request, call, caller->arena, failure);
     (void)pthread_rwlock_unlock(&s->control_lock);
     crypto_wipe(plain.at, plain.len);
     return r;

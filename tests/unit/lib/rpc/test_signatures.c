@@ -201,6 +201,67 @@ static void a_changed_method_or_body_is_noticed(void **state)
     }
 }
 
+/* What the older Python SDK looks for behind the first colon. */
+static void a_refused_v1_signature_says_what_was_found_signed(void **state)
+{
+    AUTO(arena_free) struct arena *arena = arena_new(1 << 20);
+    AUTO_BUF struct buf json = {0};
+    struct rpc_failure failure = {0};
+    struct rpc_request request;
+    struct rpc_call call;
+
+    (void)state;
+    buf_init(&json, 1 << 16);
+    request_of(&requests[3], arena, &request);
+    assert_int_equal(rpc_parse(&request, arena, &call, &failure), 0);
+    assert_int_equal(rpc_fail_signature(&request, &call, arena, &failure), -ERR_INVALID);
+    rpc_render_failure(&failure, STR("R"), STR("h"), false, &json);
+    assert_true(str_find(
+        buf_str(&json),
+        STR("\"Message\":\"Specified signature is not matched with our calculation. server string "
+            "to sign is:POST&%2F&AccessKeyId%3DLTAItestAccessKey0001%26Action%3DLookupEvents%26"
+            "Format%3Djson%26LookupAttribute.1.Key%3DUser%26LookupAttribute.1.Value%3DAlice%26"
+            "SignatureMethod%3DHMAC-SHA1%26SignatureNonce%3D5fb2c377efd3154913e2d461ea3789b3%26"
+            "SignatureVersion%3D1.0%26Timestamp%3D2026-11-23T01%253A55%253A15Z%26"
+            "Version%3D2020-07-06\""),
+        NULL));
+}
+
+static void a_refused_acs3_signature_has_no_more_to_say(void **state)
+{
+    AUTO(arena_free) struct arena *arena = arena_new(1 << 20);
+    struct rpc_failure failure = {0};
+    struct rpc_request request;
+    struct rpc_call call;
+
+    (void)state;
+    request_of(&requests[0], arena, &request);
+    assert_int_equal(rpc_parse(&request, arena, &call, &failure), 0);
+    assert_int_equal(rpc_fail_signature(&request, &call, arena, &failure), -ERR_INVALID);
+    assert_int_equal(failure.detail.len, 0);
+}
+
+static void what_was_signed_is_left_out_when_it_is_long(void **state)
+{
+    AUTO(arena_free) struct arena *arena = arena_new(1 << 20);
+    AUTO_BUF struct buf json = {0}, query = {0};
+    struct rpc_failure failure = {0};
+    struct rpc_request request = {.method = STR("POST"), .path = STR("/")};
+    struct rpc_call call;
+
+    (void)state;
+    buf_init(&json, 1 << 16);
+    buf_init(&query, RPC_TARGET_SIZE_MAX);
+    buf_addf(&query, "%s&Name=", requests[3].query);
+    while (query.len < RPC_TARGET_SIZE_MAX - 3)
+        buf_add_str(&query, STR("%20"));
+    request.query = buf_str(&query);
+    assert_int_equal(rpc_parse(&request, arena, &call, &failure), 0);
+    assert_int_equal(rpc_fail_signature(&request, &call, arena, &failure), -ERR_INVALID);
+    rpc_render_failure(&failure, STR("R"), STR("h"), false, &json);
+    assert_true(str_find(buf_str(&json), STR("server string to sign is: too long"), NULL));
+}
+
 /* ---- what is told of V1's parameters --------------------------------------------------------------- */
 
 static const char *refusal(const char *query, const char *type, const char *body)
@@ -288,5 +349,8 @@ static void a_denial_says_what_was_missing_and_whose(void **state)
 }
 
 TESTS(TEST(what_clients_sent_is_understood_and_verified), TEST(a_changed_byte_is_noticed),
-      TEST(a_changed_method_or_body_is_noticed), TEST(each_rule_of_v1_has_its_code),
+      TEST(a_changed_method_or_body_is_noticed),
+      TEST(a_refused_v1_signature_says_what_was_found_signed),
+      TEST(a_refused_acs3_signature_has_no_more_to_say),
+      TEST(what_was_signed_is_left_out_when_it_is_long), TEST(each_rule_of_v1_has_its_code),
       TEST(a_form_is_known_by_its_media_type), TEST(a_denial_says_what_was_missing_and_whose))
