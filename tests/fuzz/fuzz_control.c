@@ -1,5 +1,6 @@
 /* Records of `control`, one a line: a key, a space, a value; without a space a tombstone. All are applied twice. And
- * a version of a trail: what parses renders, and parses then to what renders the same.
+ * a version of a trail: what parses renders, and parses then to what renders the same. Every user that there is
+ * may do something or not, twice the same.
  *
  * links: control
  */
@@ -25,8 +26,30 @@ static void apply_all(struct control *control, struct str rest)
 }
 
 struct totals {
-    size_t accounts, keys, trails, versions;
+    size_t accounts, keys, users, groups, policies, allowed, trails, versions;
 };
+
+static void count_rights(const struct control *control, struct totals *t)
+{
+    const struct ram_request request = {
+        STR("actiontrail:StopLogging"),
+        {STR("actiontrail"), STR("cn-hangzhou"), STR("1001"), STR("trail/a")}};
+    const struct control_user *user;
+    const struct control_group *group;
+    const struct control_policy *policy;
+
+    for (size_t i = 0; control_user_at(control, i, &user); i++) {
+        if (!user)
+            continue;
+        CHECK(control_user(control, user->account, user->name) == user && user->id.len);
+        t->users++;
+        t->allowed += control_verdict(control, user->account, user->name, &request) == RAM_ALLOWS;
+    }
+    for (size_t i = 0; control_group_at(control, i, &group); i++)
+        t->groups += group && control_group(control, group->account, group->name) == group;
+    for (size_t i = 0; control_policy_at(control, i, &policy); i++)
+        t->policies += policy != NULL;
+}
 
 static struct totals count_all(const struct control *control)
 {
@@ -39,6 +62,7 @@ static struct totals count_all(const struct control *control)
         t.accounts += account != NULL;
     for (size_t i = 0; control_key_at(control, i, &access_key); i++)
         t.keys += access_key != NULL;
+    count_rights(control, &t);
     while ((trail = trail_book_all(control_trails(control), trail))) {
         const struct trail_version *latest = trail_latest(trail);
         const struct trail *own = NULL;
@@ -66,6 +90,8 @@ static void check_records(struct str text)
     twice = count_all(control);
     CHECK(once.accounts == twice.accounts && once.keys == twice.keys &&
           once.trails == twice.trails && once.versions == twice.versions);
+    CHECK(once.users == twice.users && once.groups == twice.groups &&
+          once.policies == twice.policies && once.allowed == twice.allowed);
 }
 
 static void check_version(struct str text)
