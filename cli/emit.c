@@ -17,6 +17,7 @@
 
 #define READ_SIZE    65536
 #define POLL_MS      100
+#define SAY_MS       3000
 #define TRY_MS       60000 /* while Kafka is away */
 #define FAILURES_MAX 20    /* named; the others are counted */
 
@@ -24,6 +25,7 @@ struct emit {
     struct trailbus_producer *producer;
     struct split split;
     uint64_t events, acknowledged, failed;
+    bool said; /* that we wait */
 };
 
 static volatile sig_atomic_t stopped; /* stop reading, wait for what is under way */
@@ -51,6 +53,15 @@ static void on_delivery(void *context, void *opaque, const struct trailbus_deliv
         fail(e, (int64_t)(intptr_t)opaque, delivery->event_id, delivery->error);
 }
 
+/* Once: somebody sits in front of it and wonders. */
+static void say_waiting(struct emit *e)
+{
+    if (!e->said && e->acknowledged == 0)
+        (void)fprintf(stderr, "Kafka has not acknowledged anything yet; trying for %d s\n",
+                      TRY_MS / 1000);
+    e->said = true;
+}
+
 static void publish(struct emit *e, const struct split_piece *piece)
 {
     void *line = (void *)(intptr_t)piece->line;
@@ -59,7 +70,8 @@ static void publish(struct emit *e, const struct split_piece *piece)
 
     while ((result = trailbus_producer_publish(e->producer, piece->text.at, piece->text.len, line,
                                                error, sizeof(error))) == TRAILBUS_FULL)
-        (void)trailbus_producer_poll(e->producer, POLL_MS);
+        if (trailbus_producer_poll(e->producer, SAY_MS) == 0)
+            say_waiting(e);
     if (result != TRAILBUS_OK)
         fail(e, piece->line, "", error);
     (void)trailbus_producer_poll(e->producer, 0);
@@ -173,7 +185,8 @@ static int emit(struct cli *cli, struct why *reterr_why)
         (void)sigaction(SIGTERM, &action, NULL);
         split_init(&e.split, TRAILBUS_EVENT_SIZE_MAX);
         r = read_all(&e, fd, reterr_why);
-        (void)trailbus_producer_flush(e.producer, -1);
+        while (trailbus_producer_flush(e.producer, SAY_MS) == TRAILBUS_TIMEOUT)
+            say_waiting(&e);
         (void)trailbus_producer_close(e.producer, 0);
         split_done(&e.split);
     }
