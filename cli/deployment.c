@@ -6,6 +6,7 @@
 #define CONTROL_TIMEOUT_MS 30000
 #define FENCE_TIMEOUT_MS   30000 /* a fresh Kafka first makes the log of transactions */
 #define COMMIT_TIMEOUT_MS  30000
+#define DEFAULT_PATH       "/etc/trailbus/trailbus.conf" /* as of every program */
 #define TRANSACTIONAL_ID   "trailbus-operator"
 
 static const struct config_section sections[] = {
@@ -34,18 +35,18 @@ int deployment_open(struct cli *cli, struct deployment *ret, struct why *reterr_
 {
     struct str path =
         args_text(&cli->args, "config", settings_get(&cli->settings, "TRAILBUS_CONFIG"));
+    bool named = path.len > 0;
+    struct why why = {0};
     int r;
 
     *ret = (struct deployment){0};
-    if (path.len == 0)
-        return why_set(reterr_why, -ERR_CONFIG,
-                       "this needs the deployment's configuration: give --config FILE, or set "
-                       "TRAILBUS_CONFIG");
-    r = config_load(path.at, sections, &ret->config, &ret->file, reterr_why);
+    r = config_load(named ? path.at : DEFAULT_PATH, sections, &ret->config, &ret->file, &why);
     if (r == 0)
-        r = check(&ret->config, reterr_why);
+        r = check(&ret->config, &why);
     ret->bus = (struct bus_settings){ret->config.bus.brokers, STR("trailctl")};
-    return r;
+    return r < 0 ? why_set(reterr_why, r, "%s%s", why.text,
+                           named ? "" : "; --config FILE or TRAILBUS_CONFIG names another one")
+                 : 0;
 }
 
 void deployment_close(struct deployment *deployment)

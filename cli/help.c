@@ -8,7 +8,8 @@
 #define WIDTH 96 /* of lines */
 
 const struct arg_option help_common_options[] = {
-    {"config", "FILE", "the deployment's configuration; else TRAILBUS_CONFIG", false},
+    {"config", "FILE",
+     "the deployment's configuration; else TRAILBUS_CONFIG, or /etc/trailbus/trailbus.conf", false},
     {"profile", "NAME", "settings from ~/.config/trailbus/NAME, before the environment", false},
     {"help", NULL, "say this", false},
     ARG_OPTIONS_END,
