@@ -489,14 +489,23 @@ static void add_text(struct buf *out, enum member m, struct str text)
     buf_add_byte(out, '"');
 }
 
+/* Mostly the text is requestParameters once more; where they hold no secret, nor does it. */
+static bool says_the_parameters(const struct normalizer *n, struct str text)
+{
+    uint32_t parameters = n->at[PARAMETERS];
+
+    return parameters && str_eq(text, json_raw(&n->json, parameters)) &&
+           !secrets_below(&n->json, parameters);
+}
+
 /* requestParameterJson is JSON inside a string: the secrets in there are masked too. A text that is no
  * JSON is kept as it is. */
 static void render_parameter_json(struct normalizer *n, uint32_t value, struct buf *out)
 {
     struct str text = text_at(n, value);
 
-    if (n->json.tokens[value].type != JSON_STRING || json_scan(&n->inner, text, NULL) < 0 ||
-        !secrets_below(&n->inner, 0)) {
+    if (n->json.tokens[value].type != JSON_STRING || says_the_parameters(n, text) ||
+        json_scan(&n->inner, text, NULL) < 0 || !secrets_below(&n->inner, 0)) {
         secrets_render(&n->json, value, out);
         return;
     }
