@@ -59,7 +59,7 @@ MUST_CHECK int erase_group(struct control_pen *pen, const struct control_group *
 MUST_CHECK int erase_policy(struct control_pen *pen, const struct control_policy *policy,
                             struct why *reterr_why);
 
-/* ---- lists of names: pure ------------------------------------------------------------------------ */
+/* ---- lists of names: pure; a changed one is another one ------------------------------------------ */
 
 struct name_list {
     struct str at[CONTROL_NAMES_MAX];
