@@ -16,11 +16,16 @@ static struct jsondoc *doc_of(json_t *json)
 int jsondoc_parse(struct str text, struct jsondoc **ret, struct why *reterr_why)
 {
     json_error_t error;
+    const char *nul;
     json_t *json;
 
     if (text.len > JSONDOC_SIZE_MAX)
         return why_set(reterr_why, -ERR_LIMIT, "%zu bytes of JSON, at most %d", text.len,
                        JSONDOC_SIZE_MAX);
+    /* jansson takes a NUL behind the value for the end, whatever follows it. */
+    nul = text.len ? memchr(text.at, '\0', text.len) : NULL;
+    if (nul)
+        return why_set(reterr_why, -ERR_INVALID, "JSON, byte %zu: a NUL", (size_t)(nul - text.at));
     json = json_loadb(text.at ? text.at : "", text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
                       &error);
     if (!json)

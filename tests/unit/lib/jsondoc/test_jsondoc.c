@@ -60,9 +60,10 @@ static void members_come_in_the_order_of_the_text(void **state)
 
 static void what_is_no_json_is_refused_with_its_place(void **state)
 {
-    static const struct str bad[] = {STR(""),         STR("{"),        STR("{\"a\":1,\"a\":2}"),
-                                     STR("{} {}"),    STR("x"),        STR("\"\\u0000\""),
-                                     STR("\"a\0b\""), STR("\"\xFF\""), STR("[1,]")};
+    static const struct str bad[] = {STR(""),         STR("{"),          STR("{\"a\":1,\"a\":2}"),
+                                     STR("{} {}"),    STR("x"),          STR("\"\\u0000\""),
+                                     STR("\"a\0b\""), STR("\"\xFF\""),   STR("[1,]"),
+                                     STR("1\0"),      STR("{}\0garbage")};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -71,7 +72,7 @@ static void what_is_no_json_is_refused_with_its_place(void **state)
 
         assert_int_equal(jsondoc_parse(bad[i], &doc, &why), -ERR_INVALID);
         assert_null(doc);
-        assert_true(str_starts(str_from(why.text), STR("JSON, line 1 column ")));
+        assert_true(str_starts(str_from(why.text), STR("JSON, ")));
     }
 }
 
