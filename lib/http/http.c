@@ -17,10 +17,18 @@ struct exchange {
     struct exchange *next;
 };
 
+struct deferred {
+    void (*run)(void *arg);
+    void *arg;
+    struct deferred *next;
+};
+
 struct http {
     CURLM *multi;
     struct exchange *active; /* list */
     size_t count;
+    struct deferred *first, **last; /* list, oldest first */
+    size_t deferred_count;
 };
 
 struct http *http_new(void)
@@ -36,6 +44,7 @@ struct http *http_new(void)
         return NULL;
     }
     (void)curl_multi_setopt(http->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)HTTP_CONNECTIONS_MAX);
+    http->last = &http->first;
     return http;
 }
 
@@ -51,10 +60,25 @@ static void exchange_free(struct exchange *x)
     free(x);
 }
 
+static struct deferred *take_deferred(struct http *http)
+{
+    struct deferred *d = http->first;
+
+    if (!d)
+        return NULL;
+    http->first = d->next;
+    if (!http->first)
+        http->last = &http->first;
+    http->deferred_count--;
+    return d;
+}
+
 void http_free(struct http *http)
 {
     if (!http)
         return;
+    for (struct deferred *d; (d = take_deferred(http)) != NULL;)
+        free(d);
     while (http->active) {
         struct exchange *x = http->active;
 
@@ -166,7 +190,30 @@ int http_submit(struct http *http, const struct http_request *request, http_done
 
 size_t http_active(const struct http *http)
 {
-    return http->count;
+    return http->count + http->deferred_count;
+}
+
+int http_defer(struct http *http, void (*run)(void *arg), void *arg)
+{
+    struct deferred *d = calloc(1, sizeof(*d));
+
+    if (!d)
+        return -ERR_NOMEM;
+    *d = (struct deferred){.run = run, .arg = arg};
+    *http->last = d;
+    http->last = &d->next;
+    http->deferred_count++;
+    return 0;
+}
+
+/* Those that are there now; what they defer in turn is for the next time. */
+static void run_deferred(struct http *http)
+{
+    for (size_t count = http->deferred_count; count > 0; count--) {
+        AUTO_FREE struct deferred *d = take_deferred(http);
+
+        d->run(d->arg);
+    }
 }
 
 /* Errors before anything was sent cannot have had an effect. */
@@ -189,12 +236,32 @@ static int error_of(CURLcode code)
     }
 }
 
+static enum http_failure failure_of(CURLcode code)
+{
+    switch (code) {
+    case CURLE_OK:
+        return HTTP_FAILURE_NONE;
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return HTTP_FAILURE_NAME;
+    case CURLE_COULDNT_CONNECT:
+        return HTTP_FAILURE_CONNECT;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+        return HTTP_FAILURE_TRUST;
+    default:
+        return HTTP_FAILURE_ANSWER;
+    }
+}
+
 static void fill_answer(struct exchange *x, CURLcode code, struct http_answer *ret)
 {
     long status = 0;
 
-    *ret = (struct http_answer){
-        .error = error_of(code), .headers = buf_str(&x->head), .body = buf_str(&x->body)};
+    *ret = (struct http_answer){.error = error_of(code),
+                                .failure = failure_of(code),
+                                .headers = buf_str(&x->head),
+                                .body = buf_str(&x->body)};
     (void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
     ret->status = (int)status;
     if (code != CURLE_OK)
@@ -227,7 +294,10 @@ void http_poll(struct http *http, const int *fds, size_t fd_count, int timeout_m
     for (size_t i = 0; i < fd_count; i++)
         wait[i] = (struct curl_waitfd){.fd = fds[i], .events = CURL_WAIT_POLLIN};
     (void)curl_multi_perform(http->multi, &running);
+    if (http->deferred_count || (size_t)running < http->count)
+        timeout_ms = 0; /* an answer is there already */
     (void)curl_multi_poll(http->multi, wait, (unsigned)fd_count, timeout_ms, NULL);
+    run_deferred(http);
     (void)curl_multi_perform(http->multi, &running);
     while ((message = curl_multi_info_read(http->multi, &left)) != NULL) {
         struct exchange *x;

@@ -23,8 +23,18 @@ struct http_request {
     const char *ca_file; /* NULL or "": the system's */
 };
 
+/* Why no answer came, for a person. */
+enum http_failure {
+    HTTP_FAILURE_NONE,
+    HTTP_FAILURE_NAME,    /* the host's name is not known */
+    HTTP_FAILURE_CONNECT, /* nobody listens there, or the way is closed */
+    HTTP_FAILURE_TRUST,   /* TLS: no agreement, or a certificate that we do not trust */
+    HTTP_FAILURE_ANSWER,  /* late, cut off, or no HTTP */
+};
+
 struct http_answer {
     int error; /* 0: an answer came; -ERR_UNAVAILABLE: not sent; -ERR_TIMEOUT: sent, perhaps carried out */
+    enum http_failure failure;
     int status;
     struct str headers; /* "name: value\r\n"… as they came */
     struct str body;
@@ -44,7 +54,10 @@ AUTO_DEFINE(struct http, http_free)
 /* `done` is called from http_poll(). -ERR_LIMIT: HTTP_REQUESTS_MAX are under way; -ERR_NOMEM. */
 MUST_CHECK int http_submit(struct http *http, const struct http_request *request,
                            http_done_fn *done, void *arg);
-size_t http_active(const struct http *http);
+/* Calls `run` from the next http_poll(), which does not wait then: for an answer that is known without a request, so that all come
+ * the same way. -ERR_NOMEM. */
+MUST_CHECK int http_defer(struct http *http, void (*run)(void *arg), void *arg);
+size_t http_active(const struct http *http); /* requests, and what was deferred */
 /* Waits for requests, for any of `fds` to be readable, or the time; serves what is done. */
 void http_poll(struct http *http, const int *fds, size_t fd_count, int timeout_ms);
 

@@ -35,16 +35,27 @@ static void sort_pairs(struct sign_pair *pairs, size_t count)
         qsort(pairs, count, sizeof(*pairs), pair_compare);
 }
 
-void sign_query(struct sign_pair *params, size_t count, struct buf *out)
+static void add_query(struct sign_pair *params, size_t count, bool bare, struct buf *out)
 {
     sort_pairs(params, count);
     for (size_t i = 0; i < count; i++) {
         if (i)
             buf_add_byte(out, '&');
         sign_escape(params[i].name, false, out);
-        buf_add_byte(out, '=');
+        if (params[i].value.len || !bare)
+            buf_add_byte(out, '=');
         sign_escape(params[i].value, false, out);
     }
+}
+
+void sign_query(struct sign_pair *params, size_t count, struct buf *out)
+{
+    add_query(params, count, false, out);
+}
+
+void sign_query_bare(struct sign_pair *params, size_t count, struct buf *out)
+{
+    add_query(params, count, true, out);
 }
 
 static struct str digest_str(const struct sha256 *d)
@@ -74,42 +85,80 @@ static void add_canonical(const struct sign_request *q, struct str names, struct
     buf_addf(out, "\n" STR_FMT "\n" STR_FMT, STR_ARG(names), STR_ARG(q->payload_sha256));
 }
 
+/* The words in which the two differ. */
+struct v4_words {
+    const char *algorithm, *seed, *service, *end;
+    bool names_headers;
+};
+
+static const struct v4_words *words_of(enum sign_v4_service service)
+{
+    static const struct v4_words s3 = {"AWS4-HMAC-SHA256", "AWS4", "s3", "aws4_request", true};
+    static const struct v4_words oss = {"OSS4-HMAC-SHA256", "aliyun_v4", "oss", "aliyun_v4_request",
+                                        false};
+
+    return service == SIGN_V4_OSS ? &oss : &s3;
+}
+
+static void names_of(const struct sign_request *q, struct buf *out)
+{
+    for (size_t i = 0; i < q->header_count; i++)
+        buf_addf(out, "%s" STR_FMT, i ? ";" : "", STR_ARG(q->headers[i].name));
+}
+
+/* The key of a day, region and service, then the signature. */
+static int v4_digest(const struct sign_v4 *keys, const struct v4_words *w, const char *date,
+                     struct str text, struct sha256 *ret)
+{
+    AUTO_BUF struct buf seed = {0};
+    struct sha256 d;
+
+    buf_init(&seed, 1024);
+    buf_addf(&seed, "%s" STR_FMT, w->seed, STR_ARG(keys->secret));
+    if (buf_error(&seed))
+        return -ERR_LIMIT;
+    d = hmac_sha256(buf_str(&seed), str_of(date, 8));
+    d = hmac_sha256(digest_str(&d), keys->region);
+    d = hmac_sha256(digest_str(&d), str_from(w->service));
+    d = hmac_sha256(digest_str(&d), str_from(w->end));
+    *ret = hmac_sha256(digest_str(&d), text);
+    crypto_wipe(seed.at, seed.len);
+    crypto_wipe(&d, sizeof(d));
+    return 0;
+}
+
 int sign_v4(const struct sign_v4 *keys, struct sign_request *q, struct buf *out)
 {
-    AUTO_BUF struct buf names = {0}, canonical = {0}, text = {0}, seed = {0};
+    const struct v4_words *w = words_of(keys->service);
+    AUTO_BUF struct buf names = {0}, canonical = {0}, scope = {0}, text = {0};
     char date[SIGN_V4_DATE_SIZE];
     struct sha256 d;
+    int r;
 
     buf_init(&names, 8192);
     buf_init(&canonical, SIGN_TEXT_MAX);
+    buf_init(&scope, 1024);
     buf_init(&text, 8192);
-    buf_init(&seed, 1024);
     sign_v4_date(keys->now_s, date);
     sort_pairs(q->headers, q->header_count);
-    for (size_t i = 0; i < q->header_count; i++)
-        buf_addf(&names, "%s" STR_FMT, i ? ";" : "", STR_ARG(q->headers[i].name));
+    if (w->names_headers)
+        names_of(q, &names);
     add_canonical(q, buf_str(&names), &canonical);
-
+    buf_addf(&scope, "%.8s/" STR_FMT "/%s/%s", date, STR_ARG(keys->region), w->service, w->end);
     d = sha256_of(buf_str(&canonical));
-    buf_addf(&text, "AWS4-HMAC-SHA256\n%s\n%.8s/" STR_FMT "/s3/aws4_request\n", date, date,
-             STR_ARG(keys->region));
+    buf_addf(&text, "%s\n%s\n" STR_FMT "\n", w->algorithm, date, STR_ARG(buf_str(&scope)));
     buf_add_hex(&text, d.bytes, SHA256_SIZE);
-
-    buf_addf(&seed, "AWS4" STR_FMT, STR_ARG(keys->secret));
-    d = hmac_sha256(buf_str(&seed), str_of(date, 8));
-    d = hmac_sha256(digest_str(&d), keys->region);
-    d = hmac_sha256(digest_str(&d), STR("s3"));
-    d = hmac_sha256(digest_str(&d), STR("aws4_request"));
-    d = hmac_sha256(digest_str(&d), buf_str(&text));
-
-    buf_addf(out,
-             "AWS4-HMAC-SHA256 Credential=" STR_FMT "/%.8s/" STR_FMT
-             "/s3/aws4_request,SignedHeaders=" STR_FMT ",Signature=",
-             STR_ARG(keys->access_key), date, STR_ARG(keys->region), STR_ARG(buf_str(&names)));
-    buf_add_hex(out, d.bytes, SHA256_SIZE);
-    crypto_wipe(seed.at, seed.len);
-    if (buf_error(&names) || buf_error(&canonical) || buf_error(&text) || buf_error(&seed))
+    if (buf_error(&names) || buf_error(&canonical) || buf_error(&scope) || buf_error(&text))
         return -ERR_LIMIT;
+    r = v4_digest(keys, w, date, buf_str(&text), &d);
+    if (r < 0)
+        return r;
+    buf_addf(out, "%s Credential=" STR_FMT "/" STR_FMT ",", w->algorithm, STR_ARG(keys->access_key),
+             STR_ARG(buf_str(&scope)));
+    if (w->names_headers)
+        buf_addf(out, "SignedHeaders=" STR_FMT ",", STR_ARG(buf_str(&names)));
+    buf_addf(out, "Signature=");
+    buf_add_hex(out, d.bytes, SHA256_SIZE);
     return buf_error(out);
 }
 

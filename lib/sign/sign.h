@@ -20,22 +20,30 @@ struct sign_pair {
 void sign_escape(struct str s, bool keep_slash, struct buf *out);
 /* "k=v&k2=v2", escaped, sorted by name, then value. Sorts `params` in place. */
 void sign_query(struct sign_pair *params, size_t count, struct buf *out);
+/* The same, but a name without a value stands alone: OSS's form. */
+void sign_query_bare(struct sign_pair *params, size_t count, struct buf *out);
 
-/* ---- AWS Signature Version 4 for S3, in headers ----------------------------------------------- */
+/* ---- Signature Version 4, in headers: of AWS for S3, of Alibaba Cloud for OSS ------------------- */
+
+enum sign_v4_service {
+    SIGN_V4_S3, /* the path as in the URL; the signed headers are named: host, x-amz-date, … */
+    SIGN_V4_OSS, /* /BUCKET/KEY wherever the bucket is in the URL; which headers are signed is a rule:
+                    content-md5, content-type and every x-oss-… */
+};
 
 struct sign_v4 {
     struct str access_key, secret, region;
     int64_t now_s;
+    enum sign_v4_service service;
 };
 
 struct sign_request {
     struct str method;
-    struct str path;  /* escaped, as in the URL */
-    struct str query; /* canonical, as in the URL: sign_query() */
-    struct sign_pair
-        *headers; /* lower-case names, all are signed: host, x-amz-date, …; sorted in place */
+    struct str path;           /* escaped, as in the URL */
+    struct str query;          /* canonical, as in the URL: sign_query(), sign_query_bare() */
+    struct sign_pair *headers; /* lower-case names, all are signed; sorted in place */
     size_t header_count;
-    struct str payload_sha256; /* hex, as in x-amz-content-sha256 */
+    struct str payload_sha256; /* hex, as in x-…-content-sha256; or UNSIGNED-PAYLOAD */
 };
 
 #define SIGN_V4_DATE_SIZE 17 /* 20261123T080000Z and NUL */

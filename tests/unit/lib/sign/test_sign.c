@@ -37,7 +37,7 @@ static void a_query_is_sorted_by_name_then_value(void **state)
 
 static const struct sign_v4 example_keys = {STR("AKIAIOSFODNN7EXAMPLE"),
                                             STR("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
-                                            STR("us-east-1"), 1369353600};
+                                            STR("us-east-1"), 1369353600, SIGN_V4_S3};
 
 static void check_s3(struct sign_request *request, const char *signed_headers,
                      const char *signature)
