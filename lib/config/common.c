@@ -50,18 +50,27 @@ const struct option_spec security_options[] = {
 static const struct option_spec destination_options[] = {
     OPTION("pattern", OPTION_STR, struct destination_section, pattern, NULL,
            "Bucket name, with * for any run of characters."),
-    OPTION("dialect", OPTION_STR, struct destination_section, dialect, "s3", "s3."),
+    OPTION("dialect", OPTION_STR, struct destination_section, dialect, "s3",
+           "s3, oss, or files (on this machine). docs/DESTINATIONS.md tells what each needs."),
     OPTION("endpoint", OPTION_STR, struct destination_section, endpoint, NULL,
-           "http(s)://HOST[:PORT] of the store."),
-    OPTION("region", OPTION_STR, struct destination_section, region, "us-east-1",
-           "The region that requests are signed for."),
-    OPTION("addressing", OPTION_STR, struct destination_section, addressing, "path",
-           "path (HOST/BUCKET/KEY) or virtual (BUCKET.HOST/KEY)."),
-    OPTION("credentials_file", OPTION_STR, struct destination_section, credentials_file, NULL,
+           "http(s)://HOST[:PORT] of the store; for files /FOLDER, in which a folder is a bucket."),
+    OPTION("region", OPTION_STR, struct destination_section, region, "",
+           "The region that requests are signed for; us-east-1 if s3 is not told, oss has to be."),
+    OPTION(
+        "addressing", OPTION_STR, struct destination_section, addressing, "",
+        "path (HOST/BUCKET/KEY), s3's way if nothing is said; virtual (BUCKET.HOST/KEY), oss'; or "
+        "own (HOST/KEY: the host is the bucket's)."),
+    OPTION("credentials_file", OPTION_STR, struct destination_section, credentials_file, "",
            "File with the lines access_key_id=… and secret_access_key=…; a name without / is a "
-           "credential."),
+           "credential. Not for files."),
     OPTION("ca_file", OPTION_STR, struct destination_section, ca_file, "",
            "Certificates to trust instead of the system's."),
+    OPTION("encryption", OPTION_STR, struct destination_section, encryption, "",
+           "How the store shall encrypt: AES256 or aws:kms (s3), AES256, KMS or SM4 (oss). Empty: "
+           "as the "
+           "bucket says."),
+    OPTION("encryption_key", OPTION_STR, struct destination_section, encryption_key, "",
+           "Id of the store's key for aws:kms or KMS; empty: the store's default."),
     OPTIONS_END,
 };
 

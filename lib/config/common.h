@@ -29,7 +29,8 @@ struct security_section {
 
 /* One row of `destinations`: which store a bucket lies in. */
 struct destination_section {
-    struct str pattern, dialect, endpoint, region, addressing, credentials_file, ca_file;
+    struct str pattern, dialect, endpoint, region, addressing, credentials_file, ca_file,
+        encryption, encryption_key;
 };
 
 extern const struct option_spec bus_options[], state_options[], topology_options[],

@@ -234,13 +234,13 @@ static int probe(const struct caller *c, const struct change_plan *plan,
 {
     const struct trail_destination *d = trail_version_destination(&plan->next);
     const struct objects_store *store = objects_find(c->service->objects, d->bucket);
-    struct why why = {0};
-    enum objects_outcome outcome;
+    struct objects_probe tried;
 
     if (!store)
         return rpc_fail(failure, "BucketDoesNotExistException", NULL);
-    outcome = objects_probe(store, c->now_s, d->bucket, d->prefix, &why);
-    return outcome == OBJECTS_OK ? 0 : refuse_bucket(outcome, d->bucket, &why, failure);
+    if (objects_probe(store, c->now_s, d->bucket, d->prefix, &tried) == OBJECTS_OK)
+        return 0;
+    return refuse_bucket(tried.outcome, d->bucket, &tried.why, failure);
 }
 
 static int precheck(const struct caller *c, enum change_kind kind, struct rpc_failure *failure)

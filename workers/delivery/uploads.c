@@ -11,12 +11,11 @@
 #define BUCKETS_MAX    4096
 #define DAY_S          86400
 
-/* Whether a bucket keeps what create-only promises (rule 15): asked before its first object. */
+/* Whether a bucket keeps what create-only promises (rule 15): tried out before its first object. */
 enum probe_state {
-    PROBE_ASKED,  /* the first PUT of the probe key is under way */
-    PROBE_SECOND, /* the one that must be refused */
+    PROBE_ASKED,
     PROBE_GOOD,
-    PROBE_BAD,
+    PROBE_BAD, /* not without somebody changing it */
 };
 
 struct bucket {
@@ -47,7 +46,6 @@ struct request {
     struct buf body; /* of a PUT */
     bool any;        /* of a listing: the greatest so far */
     int64_t first, first_time_ms;
-    struct bucket *probed; /* of a probe */
 };
 
 struct uploads *uploads_new(struct http *http, const struct objects *objects,
@@ -211,78 +209,65 @@ static struct bucket *bucket_find(struct uploads *u, struct str name)
     return NULL;
 }
 
-static void probe_send(struct request *request, int64_t now_s);
-
 static void bucket_forget(struct uploads *u, struct bucket *b)
 {
     free(b->name);
     *b = u->buckets[--u->bucket_count];
 }
 
-static void on_probe(void *arg, const struct objects_result *result)
+static void on_probed(void *arg, const struct objects_probe *probe)
 {
     AUTO(request_free) struct request *q = arg;
-    struct bucket *b = bucket_find(q->uploads, str_from(q->bucket));
-    struct request *again = q;
+    struct uploads *u = q->uploads;
+    struct bucket *b = bucket_find(u, str_from(q->bucket));
 
     if (!b)
         return;
-    if (result->outcome == OBJECTS_EXISTS) {
+    if (probe->outcome == OBJECTS_OK) {
         b->state = PROBE_GOOD;
-    } else if (result->outcome != OBJECTS_OK) {
-        bucket_forget(q->uploads, b); /* asked again with the next object */
-        if (q->uploads->delivery)
-            q->uploads->owner.delivered(q->uploads->owner.arg, str_from(q->trail),
-                                        result->why.text);
-    } else if (b->state == PROBE_ASKED) {
-        b->state = PROBE_SECOND;
-        q = NULL;
-        probe_send(again, again->now_s);
-    } else {
+        return;
+    }
+    if (u->delivery)
+        u->owner.delivered(u->owner.arg, str_from(q->trail), probe->why.text);
+    if (probe->outcome == OBJECTS_REFUSED) {
         b->state = PROBE_BAD;
-        log_error(
-            -ERR_CONFIG,
-            "bucket %s lets objects be overwritten: nothing can be delivered to it exactly once",
-            q->bucket);
+        log_warning("nothing is delivered to bucket %s: %s", q->bucket, probe->why.text);
+    } else {
+        bucket_forget(u, b); /* asked again with the next object */
     }
 }
 
-static void probe_send(struct request *request, int64_t now_s)
+static void probe_begin(struct uploads *u, const struct delivery_effect *e,
+                        const struct objects_store *store, int64_t now_s)
 {
-    AUTO(request_free) struct request *q = request;
-    const struct objects_store *store = objects_find(q->uploads->objects, str_from(q->bucket));
-    AUTO_BUF struct buf key = {0};
-    struct request *sent = q;
+    struct bucket *b = &u->buckets[u->bucket_count++];
+    struct request *q = request_new(u, e);
 
-    buf_init(&key, OBJECT_KEY_SIZE_MAX);
-    buf_addf(&key, "%s%sAliyunLogs/trailbus-probe", q->prefix, *q->prefix ? "/" : "");
-    q->now_s = now_s;
-    if (store && buf_error(&key) == 0 &&
-        objects_put(q->uploads->http, store, now_s, str_from(q->bucket), buf_str(&key),
-                    STR("trailbus"), NULL, 0, on_probe, sent) == 0) {
-        q = NULL;
+    *b = (struct bucket){.name = str_dup(e->bucket), .state = PROBE_ASKED};
+    CHECK(b->name);
+    if (objects_probe_begin(u->http, store, now_s, e->bucket, e->prefix, on_probed, q) == 0)
         return;
-    }
-    bucket_forget(q->uploads, bucket_find(q->uploads, str_from(q->bucket)));
+    bucket_forget(u, b);
+    request_free(q);
 }
 
 /* Whether objects may be written there. While that is not known an object's own answer is "unclear", so the
- * core comes back with it soon. */
+ * core comes back with it soon; a bad bucket is tried anew each time that the core comes back to it. */
 static enum delivery_outcome bucket_ready(struct uploads *u, const struct delivery_effect *e,
-                                          int64_t now_s)
+                                          const struct objects_store *store, int64_t now_s)
 {
     struct bucket *b = bucket_find(u, e->bucket);
 
-    if (b)
-        return b->state == PROBE_GOOD  ? DELIVERY_OK
-               : b->state == PROBE_BAD ? DELIVERY_FAILED
-                                       : DELIVERY_UNCLEAR;
-    if (u->bucket_count == BUCKETS_MAX)
+    if (b && b->state == PROBE_GOOD)
+        return DELIVERY_OK;
+    if (b && b->state == PROBE_BAD) {
+        bucket_forget(u, b);
         return DELIVERY_FAILED;
-    b = &u->buckets[u->bucket_count++];
-    *b = (struct bucket){.name = str_dup(e->bucket), .state = PROBE_ASKED};
-    CHECK(b->name);
-    probe_send(request_new(u, e), now_s);
+    }
+    if (!b && u->bucket_count == BUCKETS_MAX)
+        return DELIVERY_FAILED;
+    if (!b)
+        probe_begin(u, e, store, now_s);
     return DELIVERY_UNCLEAR;
 }
 
@@ -357,7 +342,7 @@ static int put(struct uploads *u, const struct delivery_effect *e,
 static void begin_put(struct uploads *u, const struct delivery_effect *e, int64_t now_s)
 {
     const struct objects_store *store = objects_find(u->objects, e->bucket);
-    enum delivery_outcome outcome = store ? bucket_ready(u, e, now_s) : DELIVERY_FAILED;
+    enum delivery_outcome outcome = store ? bucket_ready(u, e, store, now_s) : DELIVERY_FAILED;
 
     if (outcome == DELIVERY_OK && put(u, e, store, now_s) < 0)
         outcome = DELIVERY_UNCLEAR; /* too many requests under way, or no memory: soon again */

@@ -106,7 +106,7 @@ static void a_list_of_groups_is_read_row_by_row(void **state)
     assert_int_equal(program.destinations.count, 2);
     rows = program.destinations.at;
     assert_str_eq(rows[0].pattern, STR("a-*"));
-    assert_str_eq(rows[0].addressing, STR("path"));
+    assert_str_eq(rows[0].dialect, STR("s3"));
     assert_str_eq(rows[1].addressing, STR("virtual"));
     assert_ok(load(BUS "destinations = ( );"), why);
     assert_int_equal(program.destinations.count, 0);
@@ -168,7 +168,8 @@ static void what_is_required_is_asked_for(void **state)
     must_refuse("bus: { };", ":1: bus lacks the setting brokers: Kafka's bootstrap servers, "
                              "host:port, separated by commas.");
     must_refuse(BUS "destinations = ( { pattern = \"*\"; } );",
-                ":2: destinations lacks the setting endpoint: http(s)://HOST[:PORT] of the store.");
+                ":2: destinations lacks the setting endpoint: http(s)://HOST[:PORT] of the store; "
+                "for files /FOLDER, in which a folder is a bucket.");
 }
 
 static void what_is_no_configuration_is_told_its_line(void **state)
