@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "crypto/crypto.h"
 #include "secrets.h"
 
 #define ARENA_SIZE_MAX (4 << 20) /* texts with escapes resolved, of one record */
@@ -293,12 +294,14 @@ static struct str derive_id(struct normalizer *n, const struct event_origin *ori
     struct str from =
         arena_printf(n->arena, STR_FMT "/" STR_FMT "/%d/%lld", STR_ARG(origin->topic),
                      STR_ARG(origin->generation), origin->partition, (long long)origin->offset);
-    uint64_t a = str_hash(from, 0x9AE16A3B2F90404FULL), b = str_hash(from, 0xC949D7C7509E6557ULL);
+    const unsigned char *b;
+    struct sha256 digest = sha256_of(from);
 
-    return arena_printf(n->arena, "%08X-%04X-8%03X-%04X-%04X%08X", (unsigned)(a >> 32),
-                        (unsigned)(a >> 16 & 0xFFFF), (unsigned)(a & 0xFFF),
-                        (unsigned)(0x8000 | (b >> 48 & 0x3FFF)), (unsigned)(b >> 32 & 0xFFFF),
-                        (unsigned)b);
+    b = digest.bytes;
+    return arena_printf(n->arena,
+                        "%02X%02X%02X%02X-%02X%02X-8%X%02X-%02X%02X-%02X%02X%02X%02X%02X%02X", b[0],
+                        b[1], b[2], b[3], b[4], b[5], b[6] & 0xF, b[7], 0x80 | (b[8] & 0x3F), b[9],
+                        b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
 /* ---- checking ---------------------------------------------------------------------------------- */
