@@ -60,7 +60,7 @@ struct worker {
 /* ---- one record --------------------------------------------------------------------------------- */
 
 static int write_copy(struct worker *w, struct str key, const struct router_result *result,
-                      size_t i)
+                      size_t i, struct why *reterr_why)
 {
     const struct router_copy *copy = &result->copies[i];
     struct topic_name target = topic_name(TOPIC_EVENTS, copy->region);
@@ -69,7 +69,9 @@ static int write_copy(struct worker *w, struct str key, const struct router_resu
 
     w->pending[FOR_DELIVERY] += (copy->purpose & EVENT_FOR_DELIVERY) != 0;
     w->pending[FOR_HISTORY] += (copy->purpose & EVENT_FOR_HISTORY) != 0;
-    return r < 0 ? r : bus_stage_write(w->stage, target.text, key, value, NULL, 0);
+    if (r == 0)
+        r = bus_stage_write(w->stage, target.text, key, value, NULL, 0);
+    return r < 0 ? why_set(reterr_why, r, "cannot write to %s", target.text) : 0;
 }
 
 static int run_record(void *arg, const struct bus_record *record, struct why *reterr_why)
@@ -87,7 +89,7 @@ static int run_record(void *arg, const struct bus_record *record, struct why *re
                        w->global.text, record->partition, (long long)record->offset, why.text);
     w->pending[change ? CHANGES : EVENTS]++;
     for (size_t i = 0; i < result.copy_count && r == 0; i++)
-        r = write_copy(w, record->key, &result, i);
+        r = write_copy(w, record->key, &result, i, reterr_why);
     return r;
 }
 
