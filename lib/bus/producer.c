@@ -16,6 +16,7 @@ struct bus_producer {
     rd_kafka_topic_t *topics[TOPICS_MAX]; /* opened at first use */
     size_t topic_count;
     uint64_t failures;
+    bool untold; /* a transaction is open, and no failure in it was logged yet */
 };
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
@@ -26,6 +27,13 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     (void)rk;
     if (message->err)
         (void)__atomic_add_fetch(&p->failures, 1, __ATOMIC_RELAXED);
+    if (message->err && p->untold && message->err != RD_KAFKA_RESP_ERR__PURGE_QUEUE &&
+        message->err != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
+        /* The transaction's own error will not say which. */
+        log_warning("cannot write to %s: %s", rd_kafka_topic_name(message->rkt),
+                    rd_kafka_err2str(message->err));
+        p->untold = false;
+    }
     if (!ticket)
         return;
     ticket->error = door_error(message->err);
@@ -190,6 +198,7 @@ int bus_transactions_init(struct bus_producer *p, int timeout_ms, struct why *re
 
 int bus_begin(struct bus_producer *p, struct why *reterr_why)
 {
+    p->untold = true;
     return door_error_done(rd_kafka_begin_transaction(p->rk), reterr_why);
 }
 
