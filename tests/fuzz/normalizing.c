@@ -30,6 +30,8 @@ static void run(struct str bytes, bool is_json, struct normalize_result *ret)
 {
     struct normalize_input in = {bytes, is_json, NOW_MS, {STR("raw.cn-hangzhou"), STR("G"), 1, 2}};
 
+    if (!normalizer)
+        begin();
     CHECK(normalize(normalizer, &in, ret) == 0);
     CHECK(!normalize_rejects(ret->outcome) || ret->why.text[0]);
     CHECK((ret->outcome == NORMALIZED) == (ret->event.len > 0));
@@ -68,8 +70,6 @@ void check_normalizing(struct str bytes, bool is_json)
     AUTO_BUF struct buf first = {0};
     struct normalize_result result;
 
-    if (!normalizer)
-        begin();
     run(bytes, is_json, &result);
     if (result.outcome != NORMALIZED)
         return;
@@ -85,4 +85,14 @@ void check_normalizing(struct str bytes, bool is_json)
     CHECK(str_eq(again.id, event.id) && str_eq(again.account, event.account) &&
           again.rw == event.rw && again.global == event.global &&
           again.category == event.category && again.time_ms == event.time_ms);
+}
+
+bool normalized_names(struct str bytes, bool is_json, struct str *ret_account, struct str *ret_id)
+{
+    struct normalize_result result;
+
+    run(bytes, is_json, &result);
+    *ret_account = result.account;
+    *ret_id = result.id;
+    return result.outcome == NORMALIZED;
 }

@@ -8,4 +8,7 @@
  * normalized again. */
 void check_normalizing(struct str bytes, bool json);
 
+/* The account and id of the event that a record becomes, borrowed until the next call; false: it becomes none. */
+bool normalized_names(struct str bytes, bool json, struct str *ret_account, struct str *ret_id);
+
 #endif

@@ -352,7 +352,7 @@ static void what_killed_writers_left_is_whole(void **state)
         char key[64];
 
         assert_true(pid >= 0);
-        for (int k = 0; pid == 0; k++) {
+        for (int k = 0; pid == 0 && k < INT32_MAX; k++) {
             AUTO_BUF struct buf plain = {0}, body = {0};
             struct answer a;
 
