@@ -3,6 +3,7 @@
 The processes are those of scripts/local, in a folder under build/e2e; it is kept when a test fails. A stack whose
 test run was killed is ended and removed by the next one.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -27,7 +28,7 @@ class Stack:
         self.run = STACKS / f"{os.getpid()}{name}"
         self.build = pathlib.Path(build or os.environ.get("TRAILBUS_BUILD", ROOT / "build" / "release"))
         self._environment = {**os.environ, "TRAILBUS_RUN": str(self.run), "TRAILBUS_BUILD": str(self.build),
-                             "TRAILBUS_REGIONS": regions}
+                             "TRAILBUS_REGIONS": regions, "TRAILBUS_LOOKUPS_A_SECOND": "10000"}
 
     def up(self):
         """Starts everything, with topics, a bucket and an account; returns when it serves."""
@@ -49,6 +50,21 @@ class Stack:
     def local(self, *arguments):
         """scripts/local in this stack; its output."""
         return _output([ROOT / "scripts" / "local", *arguments], self._environment)
+
+    @contextlib.contextmanager
+    def spawn(self, worker, config=None, region=None, instance="spawned", log=None):
+        """A worker as a child of ours, beside those of scripts/local: a Popen, killed at the end if it runs still."""
+        command = [self.build / "bin" / f"trailbus-{worker}", "--config", config or self.run / "trailbus.conf",
+                   "--instance", instance, *(["--region", region] if region else [])]
+        with open(self.run / "log" / f"{log or worker + '.' + instance}.log", "ab") as output, \
+                subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def master_key(self):
+        return bytes.fromhex((self.run / "secrets" / "master.key").read_text())
 
     def pid(self, name):
         """The pid of a process of this stack, None when it does not run."""

@@ -1,8 +1,11 @@
 """What lies in Kafka, read with confluent-kafka: records, ends, and how far a group has come."""
 import collections
+import itertools
+import time
 import uuid
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, ConsumerGroupTopicPartitions, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 READ_S = 30
 Record = collections.namedtuple("Record", "partition offset time_ms key value headers")
@@ -10,17 +13,16 @@ Record = collections.namedtuple("Record", "partition offset time_ms key value he
 
 def records(brokers, topic, start=None, committed=True):
     """The records of a topic from `start` ({partition: offset}; None: the log's start) to its end as of now."""
-    consumer = _consumer(brokers, uuid.uuid4().hex, committed)
+    consumer = _consumer(brokers, committed)
     try:
         partitions = _partitions(consumer, topic)
         start = start or {}
         consumer.assign([TopicPartition(topic, p, start.get(p, OFFSET_BEGINNING)) for p in partitions])
-        waiting = set(partitions)
+        waiting, until = set(partitions), time.monotonic() + READ_S
         while waiting:
-            messages = consumer.consume(1000, READ_S)
-            if not messages:
+            if time.monotonic() > until:
                 raise TimeoutError(f"{topic}: no end was reached in {READ_S} s")
-            for message in messages:
+            for message in consumer.consume(1000, 0.02):  # waits that long for all of them
                 if not message.error():
                     yield Record(message.partition(), message.offset(), message.timestamp()[1], message.key(),
                                  message.value(), dict(message.headers() or []))
@@ -34,30 +36,39 @@ def records(brokers, topic, start=None, committed=True):
 
 def committed_offsets(brokers, group, topic):
     """{partition: offset} that a group has committed, 0 where it has none. Not held up by open transactions."""
-    consumer = _consumer(brokers, group, committed=False)
+    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
+    partitions = _partitions(admin, topic)
+    asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, p) for p in partitions])
+    answer = admin.list_consumer_group_offsets([asked], require_stable=False, request_timeout=READ_S)[group].result()
+    return {found.partition: max(found.offset, 0) for found in answer.topic_partitions}
+
+
+def records_behind(brokers, topic, committed, before_ms=None, most=None):
+    """How many records lie behind these offsets: real ones, no transaction's markers; with `before_ms` only those that were
+    appended before then; counted up to `most`."""
+    found = (record for record in records(brokers, topic, committed) if before_ms is None or record.time_ms < before_ms)
+    return sum(1 for _ in itertools.islice(found, most))
+
+
+def offsets_behind(brokers, group, topic):
+    """How far a group is behind the ends, markers included: quick, and an upper bound."""
+    committed = committed_offsets(brokers, group, topic)
+    consumer = _consumer(brokers, committed=False)
     try:
-        asked = [TopicPartition(topic, p) for p in _partitions(consumer, topic)]
-        return {found.partition: max(found.offset, 0) for found in consumer.committed(asked, READ_S)
-                if found.offset >= 0 or found.offset == OFFSET_INVALID}
+        return sum(consumer.get_watermark_offsets(TopicPartition(topic, p), READ_S)[1] - offset
+                   for p, offset in committed.items())
     finally:
         consumer.close()
 
 
-def records_behind(brokers, group, topic, before_ms=None, start=None):
-    """How many records a group has not committed yet: real ones, no transaction's markers; with `before_ms` only those
-    that were appended before then; with `start` behind those offsets instead of the committed ones."""
-    start = committed_offsets(brokers, group, topic) if start is None else start
-    return sum(1 for record in records(brokers, topic, start) if before_ms is None or record.time_ms < before_ms)
-
-
-def _consumer(brokers, group, committed):
-    return Consumer({"bootstrap.servers": brokers, "group.id": group, "enable.auto.commit": False,
+def _consumer(brokers, committed):
+    return Consumer({"bootstrap.servers": brokers, "group.id": uuid.uuid4().hex, "enable.auto.commit": False,
                      "auto.offset.reset": "error", "enable.partition.eof": True,
                      "isolation.level": "read_committed" if committed else "read_uncommitted"})
 
 
-def _partitions(consumer, topic):
-    described = consumer.list_topics(topic, READ_S).topics[topic]
+def _partitions(client, topic):
+    described = client.list_topics(topic, READ_S).topics[topic]
     if described.error:
         raise RuntimeError(f"{topic}: {described.error}")
     return sorted(described.partitions)
