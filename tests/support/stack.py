@@ -85,7 +85,8 @@ class Stack:
         env = {**self._environment, **self.env}
         if account:
             env.update(TRAILBUS_ACCOUNT_ID=account["accountId"], TRAILBUS_ACCESS_KEY_ID=account["accessKeyId"],
-                       TRAILBUS_ACCESS_KEY_SECRET=account["accessKeySecret"])
+                       TRAILBUS_ACCESS_KEY_SECRET=account["accessKeySecret"],
+                       TRAILBUS_SECURITY_TOKEN=account.get("securityToken", ""))
         return _output([self.build / "bin" / "trailctl", *arguments], env, stdin)
 
     def account(self):
