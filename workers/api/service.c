@@ -15,10 +15,10 @@
 
 /* What a user needs a right to, for an operation (lib/ram/ram.h). */
 enum needs {
-    NEEDS_NOTHING, /* anybody who has a key may */
     NEEDS_ALL,     /* the operation is about no single resource */
     NEEDS_TRAILS,  /* trail/ and a literal * */
     NEEDS_TRAIL,   /* trail/ and the parameter Name */
+    NEEDS_NOTHING, /* anybody who has a key may */
 };
 
 struct operation {
