@@ -21,6 +21,7 @@ struct bus_consumer {
     rd_kafka_message_t *held;       /* what the last input borrows from */
     enum bus_input_kind rebalance;  /* noted by the callback, NONE when nothing is waiting */
     struct bus_position *positions; /* of the noted assignment */
+    rd_kafka_topic_partition_list_t *committed; /* what their notes lie in */
     size_t position_count;
     bool closing; /* nobody is asked any more */
     int wake[2];  /* pipe: librdkafka writes when the queue was empty and is not */
@@ -35,7 +36,7 @@ static int note_assigned(struct bus_consumer *c, const rd_kafka_topic_partition_
         return -ERR_NOMEM;
     for (int i = 0; i < parts->cnt; i++)
         c->positions[c->position_count++] =
-            (struct bus_position){parts->elems[i].partition, BUS_OFFSET_NONE};
+            (struct bus_position){parts->elems[i].partition, BUS_OFFSET_NONE, STR_NONE};
     return 0;
 }
 
@@ -155,6 +156,8 @@ void bus_consumer_close(struct bus_consumer *c)
         (void)close(c->wake[0]);
         (void)close(c->wake[1]);
     }
+    if (c->committed)
+        rd_kafka_topic_partition_list_destroy(c->committed);
     free(c->positions);
     free(c->topic);
     free(c);
@@ -170,8 +173,11 @@ static int fetch_committed(struct bus_consumer *c)
         err = list->elems[i].err;
         c->positions[i].offset =
             list->elems[i].offset < 0 ? BUS_OFFSET_NONE : list->elems[i].offset;
+        c->positions[i].note = str_of(list->elems[i].metadata, list->elems[i].metadata_size);
     }
-    rd_kafka_topic_partition_list_destroy(list);
+    if (c->committed)
+        rd_kafka_topic_partition_list_destroy(c->committed);
+    c->committed = list;
     if (err)
         log_warning("cannot read committed offsets of %s yet: %s", c->topic, rd_kafka_err2str(err));
     return err ? -ERR_UNAVAILABLE : 0;

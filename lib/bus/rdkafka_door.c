@@ -162,9 +162,16 @@ rd_kafka_topic_partition_list_t *door_list(const char *topic, const struct bus_p
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
 
-    for (size_t i = 0; i < count; i++)
-        rd_kafka_topic_partition_list_add(list, topic, positions[i].partition)->offset =
-            positions[i].offset;
+    for (size_t i = 0; i < count; i++) {
+        rd_kafka_topic_partition_t *p =
+            rd_kafka_topic_partition_list_add(list, topic, positions[i].partition);
+
+        p->offset = positions[i].offset;
+        if (positions[i].note.len == 0)
+            continue;
+        p->metadata = str_dup(positions[i].note); /* librdkafka frees it */
+        p->metadata_size = p->metadata ? positions[i].note.len : 0;
+    }
     return list;
 }
 

@@ -13,8 +13,9 @@
 
 struct stage_partition {
     int32_t partition;
-    int64_t committed; /* where the next transaction's input begins */
-    int64_t next;      /* behind what was read */
+    int64_t committed;          /* where the next transaction's input begins */
+    int64_t next;               /* behind what was read */
+    struct tally kept, counted; /* up to `committed`, up to `next` */
 };
 
 struct bus_stage {
@@ -102,9 +103,11 @@ static int assign_committed(struct bus_stage *s)
     struct bus_position positions[BUS_PARTITIONS_MAX];
 
     for (size_t i = 0; i < s->partition_count; i++) {
-        s->partitions[i].next = s->partitions[i].committed;
-        positions[i] =
-            (struct bus_position){s->partitions[i].partition, s->partitions[i].committed};
+        struct stage_partition *p = &s->partitions[i];
+
+        p->next = p->committed;
+        p->counted = p->kept;
+        positions[i] = (struct bus_position){p->partition, p->committed, STR_NONE};
     }
     return bus_consumer_assign(s->consumer, positions, s->partition_count);
 }
@@ -136,14 +139,23 @@ static int give_up(struct bus_stage *s, int why_r)
 static int commit_offsets(struct bus_stage *s, struct why *reterr_why)
 {
     struct bus_position positions[BUS_PARTITIONS_MAX];
+    AUTO_FREE char(*notes)[TALLY_TEXT_SIZE] = calloc(s->partition_count + 1, sizeof(*notes));
     size_t count = 0;
     int64_t deadline_ms = now_ms() + STAGE_COMMIT_WAIT_MS;
     int r;
 
-    for (size_t i = 0; i < s->partition_count; i++)
-        if (s->partitions[i].next != s->partitions[i].committed)
-            positions[count++] =
-                (struct bus_position){s->partitions[i].partition, s->partitions[i].next};
+    if (!notes)
+        return -ERR_ABORTED;
+    for (size_t i = 0; i < s->partition_count; i++) {
+        const struct stage_partition *p = &s->partitions[i];
+
+        if (p->next == p->committed)
+            continue;
+        if (tally_render(&p->counted, notes[count]) < 0)
+            return why_set(reterr_why, -ERR_ABORTED, "too many kinds of outcomes are counted");
+        positions[count] = (struct bus_position){p->partition, p->next, str_from(notes[count])};
+        count++;
+    }
     r = count ? bus_send_offsets(s->producer, s->consumer, positions, count, BUS_CALL_TIMEOUT_MS,
                                  reterr_why)
               : 0;
@@ -161,8 +173,10 @@ static int commit(struct bus_stage *s, struct why *reterr_why)
 
     if (r < 0)
         return give_up(s, r == -ERR_ABORTED ? r : -ERR_FENCED);
-    for (size_t i = 0; i < s->partition_count; i++)
+    for (size_t i = 0; i < s->partition_count; i++) {
         s->partitions[i].committed = s->partitions[i].next;
+        s->partitions[i].kept = s->partitions[i].counted;
+    }
     s->open = false;
     s->records = 0;
     s->idle_commit_ms = now_ms() + STAGE_IDLE_COMMIT_MS;
@@ -202,6 +216,16 @@ static int commit_if_idle(struct bus_stage *s, struct why *reterr_why)
     return r < 0 ? r : commit(s, reterr_why);
 }
 
+static void begin_partition(struct bus_stage *s, int32_t partition, int64_t offset, struct str note)
+{
+    struct stage_partition *p = &s->partitions[s->partition_count++];
+
+    *p = (struct stage_partition){.partition = partition, .committed = offset, .next = offset};
+    if (tally_parse(note, s->settings.kinds, &p->kept) < 0)
+        tally_begin(&p->kept, s->settings.kinds, offset);
+    p->counted = p->kept;
+}
+
 static int take_assignment(struct bus_stage *s, const struct bus_input *input,
                            struct why *reterr_why)
 {
@@ -227,8 +251,8 @@ static int take_assignment(struct bus_stage *s, const struct bus_input *input,
                 "%s/%d begins at %lld and group %s has no committed offset: records were "
                 "there and are gone",
                 s->settings.topic, partition, (long long)low, s->settings.group);
-        positions[i] = (struct bus_position){partition, offset};
-        s->partitions[s->partition_count++] = (struct stage_partition){partition, offset, offset};
+        positions[i] = (struct bus_position){partition, offset, STR_NONE};
+        begin_partition(s, partition, offset, input->positions[i].note);
     }
     r = s->owner.assigned(s->owner.arg, positions, input->position_count, reterr_why);
     if (r == 0)
@@ -265,6 +289,7 @@ static int take_record(struct bus_stage *s, const struct bus_record *record, str
     r = s->owner.record(s->owner.arg, record, reterr_why);
     if (r < 0)
         return give_up(s, r);
+    p->counted.gaps += record->offset - p->next;
     p->next = record->offset + 1;
     s->records++;
     return 0;
@@ -282,8 +307,10 @@ static int take(struct bus_stage *s, const struct bus_input *input, struct why *
         return take_record(s, &input->record, reterr_why);
     case BUS_INPUT_END:
         p = find(s, input->partition);
-        if (p && input->offset > p->next)
+        if (p && input->offset > p->next) {
+            p->counted.gaps += input->offset - p->next;
             p->next = input->offset;
+        }
         return 0;
     case BUS_INPUT_ASSIGNED:
         r = take_assignment(s, input, reterr_why);
@@ -359,6 +386,20 @@ int bus_stage_write(struct bus_stage *s, const char *topic, struct str key, stru
             return -ERR_ABORTED;
         (void)bus_producer_poll(s->producer, 5);
     }
+}
+
+void bus_stage_count(struct bus_stage *s, int32_t partition, size_t kind)
+{
+    struct stage_partition *p = find(s, partition);
+
+    CHECK(p && kind < s->settings.kinds->count);
+    p->counted.counts[kind]++;
+}
+
+void bus_stage_tallies(const struct bus_stage *s, bus_stage_tally_fn *each, void *arg)
+{
+    for (size_t i = 0; i < s->partition_count; i++)
+        each(arg, s->partitions[i].partition, s->partitions[i].committed, &s->partitions[i].kept);
 }
 
 void bus_stage_view(const struct bus_stage *s, struct bus_stage_view *ret)

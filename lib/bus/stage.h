@@ -17,6 +17,7 @@
 #define BUS_STAGE_H
 
 #include "bus/bus.h"
+#include "tally/tally.h"
 
 #define STAGE_COMMIT_MS      100   /* from the first record of a transaction to its commit */
 #define STAGE_RECORDS_MAX    50000 /* in one transaction */
@@ -40,6 +41,7 @@ struct bus_stage_settings {
     const char *topic; /* input */
     const char *group;
     const char *transactional_id;
+    const struct tally_kinds *kinds; /* of outcomes that are counted */
 };
 
 MUST_CHECK int bus_stage_open(const struct bus_stage_settings *settings,
@@ -59,6 +61,13 @@ MUST_CHECK int bus_stage_finish(struct bus_stage *stage, struct why *reterr_why)
 MUST_CHECK int bus_stage_write(struct bus_stage *stage, const char *topic, struct str key,
                                struct str value, const struct bus_header *headers,
                                size_t header_count);
+
+/* From `record` only: this is what became of it. Kept with the input's offset (lib/tally). */
+void bus_stage_count(struct bus_stage *stage, int32_t partition, size_t kind);
+/* What is committed of each partition that is held. */
+typedef void bus_stage_tally_fn(void *arg, int32_t partition, int64_t offset,
+                                const struct tally *tally);
+void bus_stage_tallies(const struct bus_stage *stage, bus_stage_tally_fn *each, void *arg);
 
 /* What operators see: how many partitions are held, and the records waiting in all of them. */
 struct bus_stage_view {

@@ -33,6 +33,31 @@ static void add_hash(struct heartbeat *h, int64_t now_ms, const struct heartbeat
     STATE_ADD(h->state, STR("SADD"), state_key_str(&all), state_key_str(&key));
 }
 
+void heartbeat_tally(void *heartbeat, int32_t partition, int64_t offset, const struct tally *tally)
+{
+    struct heartbeat *h = heartbeat;
+    struct state_key key = state_key_tally(h->worker, h->region, partition);
+    struct str args[STATE_ARGS_MAX];
+    char texts[3 + TALLY_KINDS_MAX][24];
+    size_t count = 0, text = 0;
+
+    args[count++] = STR("HSET");
+    args[count++] = state_key_str(&key);
+    args[count++] = STR("offset");
+    args[count++] = number(texts[text++], offset);
+    args[count++] = STR("base");
+    args[count++] = number(texts[text++], tally->base);
+    args[count++] = STR("gaps");
+    args[count++] = number(texts[text++], tally->gaps);
+    for (size_t i = 0; i < tally->kinds->count; i++) {
+        if (!tally->counts[i] || count + 2 > STATE_ARGS_MAX)
+            continue;
+        args[count++] = str_from(tally->kinds->names[i]);
+        args[count++] = number(texts[text++], tally->counts[i]);
+    }
+    state_add(h->state, count, args);
+}
+
 static void write_out(struct heartbeat *h, int64_t now_ms, const struct heartbeat_view *view)
 {
     struct state_key counters = state_key_counters(h->worker, h->region);

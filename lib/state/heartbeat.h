@@ -6,6 +6,7 @@
 #define STATE_HEARTBEAT_H
 
 #include "state/state.h"
+#include "tally/tally.h"
 
 #define HEARTBEAT_INTERVAL_MS  1000
 #define HEARTBEAT_TTL_S        15
@@ -35,6 +36,8 @@ struct heartbeat_view {
     size_t counter_count;
 };
 
+/* Queues what became of a partition's records up to `offset`, to be sent with the next beat. */
+void heartbeat_tally(void *heartbeat, int32_t partition, int64_t offset, const struct tally *tally);
 /* Due? Then writes it; Redis being away is no error of a worker's. now: wall clock. */
 void heartbeat_beat(struct heartbeat *heartbeat, int64_t now_ms, const struct heartbeat_view *view);
 /* The last one, at the end: the process leaves. */

@@ -35,6 +35,12 @@ struct state_key state_key_counters(struct str worker, struct str region)
     return key_of("tb1:count:" STR_FMT ":" STR_FMT, STR_ARG(worker), STR_ARG(region));
 }
 
+struct state_key state_key_tally(struct str worker, struct str region, int32_t partition)
+{
+    return key_of("tb1:tally:" STR_FMT ":" STR_FMT ":%d", STR_ARG(worker), STR_ARG(region),
+                  partition);
+}
+
 struct state_key state_key_trail_status(struct str trail, struct str region)
 {
     return key_of("tb1:trail:" STR_FMT ":status:" STR_FMT, STR_ARG(trail), STR_ARG(region));

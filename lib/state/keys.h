@@ -26,6 +26,8 @@ struct state_key state_key_worker(struct str worker, struct str region, struct s
 struct state_key state_key_workers(void);
 /* Hash of counters by name, kept: tb1:count:<worker>:<region> */
 struct state_key state_key_counters(struct str worker, struct str region);
+/* Hash of what became of a partition's records, exact (lib/tally): tb1:tally:<worker>:<region>:<partition> */
+struct state_key state_key_tally(struct str worker, struct str region, int32_t partition);
 /* Hash of a trail's delivery status in a region: tb1:trail:<trail id>:status:<region> */
 struct state_key state_key_trail_status(struct str trail, struct str region);
 /* Text "boundary clear": tb1:progress:<trail id>:<chain>:<partition>:<account>:<type> */

@@ -20,7 +20,7 @@
 #define STATE_CALL_MS      500
 #define STATE_RETRY_MS     1000
 #define STATE_COMMANDS_MAX 100000 /* in one flush */
-#define STATE_ARGS_MAX     64
+#define STATE_ARGS_MAX     256
 
 struct state;
 

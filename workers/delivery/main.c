@@ -183,7 +183,7 @@ static int take_partition(struct worker *w, struct bus_admin *admin,
             reterr_why, -ERR_RANGE,
             "%s/%d ends at %lld, before the committed offset %lld: the log was truncated",
             w->topic.text, committed->partition, (long long)high, (long long)offset);
-    *ret = (struct bus_position){committed->partition, MAX_OF(offset, low)};
+    *ret = (struct bus_position){committed->partition, MAX_OF(offset, low), STR_NONE};
     w->mine[w->mine_count++] = committed->partition;
     w->next[committed->partition] = ret->offset;
     return delivery_assign(w->delivery, committed->partition, low, high, ret->offset);
@@ -339,7 +339,7 @@ static void queue_progress_write(struct worker *w, const struct delivery_effect 
 
 static void catch_up(struct worker *w, int32_t partition, int64_t offset)
 {
-    struct bus_position position = {partition, offset};
+    struct bus_position position = {partition, offset, STR_NONE};
     struct bus_reader **reader = &w->catching_up[partition];
     struct why why = {0};
     int r = *reader ? bus_reader_seek(*reader, &position, 1)
@@ -351,7 +351,7 @@ static void catch_up(struct worker *w, int32_t partition, int64_t offset)
 
 static void commit(struct worker *w, int32_t partition, int64_t offset)
 {
-    struct bus_position position = {partition, offset};
+    struct bus_position position = {partition, offset, STR_NONE};
 
     if (bus_consumer_commit(w->consumer, &position, 1, false) < 0)
         log_debug("the offset of %s/%d was not committed", w->topic.text, partition);

@@ -75,7 +75,8 @@ static const struct config_section sections[] = {
     SECTIONS_END,
 };
 
-/* Counted per outcome, then what passed though nobody knew it. */
+/* Counted per outcome, then what passed though nobody knew it. Beside these, each partition's tally counts what a record
+ * is exactly one of: an outcome other than `normalized`, or the topic that it went to. */
 enum { UNKNOWN_SERVICE = NORMALIZE_OUTCOME_COUNT, UNKNOWN_REGION, COUNTER_COUNT };
 
 struct worker {
@@ -87,6 +88,8 @@ struct worker {
     struct control *control;
     struct normalizer *normalizer;
     struct bus_stage *stage;
+    struct tally_kinds kinds;
+    char kind_names[1 + NORMALIZE_REGIONS_MAX][TALLY_KIND_SIZE_MAX];
     struct window *windows[BUS_PARTITIONS_MAX]; /* of the partitions that are ours */
     uint64_t counted[COUNTER_COUNT];            /* committed */
     uint64_t pending[COUNTER_COUNT];            /* of the open transaction */
@@ -157,16 +160,27 @@ static int put_aside(struct worker *w, const struct bus_record *record,
                            typed ? 5 : 4);
 }
 
-static const char *target(const struct worker *w, const struct normalize_result *result)
+/* Where an event goes to: 0 is `global`, 1 + i the i-th region. */
+static size_t target_of(const struct worker *w, const struct normalize_result *result)
 {
     const struct config_strs *regions = &w->config->topology.regions;
 
     if (result->global)
-        return w->global.text;
+        return 0;
     for (size_t i = 0; i < regions->count; i++)
         if (str_eq(regions->at[i], result->region))
-            return w->events[i].text;
+            return 1 + i;
     check_failed("a deployed region", __FILE__, __LINE__, __func__);
+}
+
+static int pass_on(struct worker *w, const struct bus_record *record,
+                   const struct normalize_result *result)
+{
+    size_t target = target_of(w, result);
+
+    bus_stage_count(w->stage, record->partition, NORMALIZE_OUTCOME_COUNT + target);
+    return bus_stage_write(w->stage, target ? w->events[target - 1].text : w->global.text,
+                           result->account, result->event, NULL, 0);
 }
 
 static int run_record(void *arg, const struct bus_record *record, struct why *reterr_why)
@@ -182,7 +196,8 @@ static int run_record(void *arg, const struct bus_record *record, struct why *re
     w->pending[UNKNOWN_SERVICE] += result.unknown_service;
     w->pending[UNKNOWN_REGION] += result.unknown_region;
     if (result.outcome == NORMALIZED)
-        return bus_stage_write(w->stage, target(w, &result), result.account, result.event, NULL, 0);
+        return pass_on(w, record, &result);
+    bus_stage_count(w->stage, record->partition, result.outcome);
     return normalize_rejects(result.outcome) ? put_aside(w, record, &result) : 0;
 }
 
@@ -314,6 +329,8 @@ static void beat(struct worker *w, struct heartbeat *heartbeat, const char *stat
         if (i < NORMALIZE_OUTCOME_COUNT)
             view.records += w->counted[i];
     }
+    if (last || daemon_now_ms() >= heartbeat->next_ms)
+        bus_stage_tallies(w->stage, heartbeat_tally, heartbeat);
     if (last)
         heartbeat_end(heartbeat, daemon_now_ms(), &view);
     else
@@ -371,6 +388,20 @@ static void name_topics(struct worker *w, struct str region)
         w->events[i] = topic_name(TOPIC_EVENTS, regions->at[i]);
 }
 
+/* Outcomes by their names, then "to.global" and "to.<region>". */
+static void name_kinds(struct worker *w)
+{
+    const struct config_strs *regions = &w->config->topology.regions;
+
+    for (size_t i = 0; i < NORMALIZE_OUTCOME_COUNT; i++)
+        w->kinds.names[w->kinds.count++] = normalize_outcome_name((enum normalize_outcome)i);
+    for (size_t i = 0; i <= regions->count; i++) {
+        (void)snprintf(w->kind_names[i], TALLY_KIND_SIZE_MAX, "to." STR_FMT,
+                       STR_ARG(i ? regions->at[i - 1] : STR("global")));
+        w->kinds.names[w->kinds.count++] = w->kind_names[i];
+    }
+}
+
 static int open_core(struct worker *w, struct str region, const struct catalog *catalog)
 {
     const struct normalizer_section *s = &w->config->normalizer;
@@ -394,7 +425,7 @@ static int open_core(struct worker *w, struct str region, const struct catalog *
 static int open_stage(struct worker *w, struct str region, struct why *reterr_why)
 {
     static char group[GROUP_NAME_SIZE], transactional_id[GROUP_NAME_SIZE + 64];
-    struct bus_stage_settings settings = {w->bus, w->raw.text, group, transactional_id};
+    struct bus_stage_settings settings = {w->bus, w->raw.text, group, transactional_id, &w->kinds};
     struct bus_stage_owner owner = {w, assigned, run_record, committed, aborted};
 
     group_name(STR("normalizer"), region, group);
@@ -440,6 +471,7 @@ static int run(struct daemon *daemon, void *config)
     w->config = config;
     w->bus = (struct bus_settings){w->config->bus.brokers, daemon_instance(daemon)};
     name_topics(w, region);
+    name_kinds(w);
     buf_init(&overlay, OVERLAY_SIZE_MAX);
     if ((r = read_overlay(w->config->catalog.file, &overlay, &why)) < 0 ||
         (r = catalog_load(buf_str(&overlay), &catalog, &why)) < 0 ||

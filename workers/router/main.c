@@ -37,6 +37,7 @@ static const struct config_section sections[] = {
 };
 
 enum { EVENTS, CHANGES, FOR_DELIVERY, FOR_HISTORY, COUNTER_COUNT };
+enum { FIRST_REGION = 2 }; /* in a tally: behind events and changes */
 
 static const char *const counter_names[COUNTER_COUNT] = {
     [EVENTS] = "events",
@@ -53,14 +54,26 @@ struct worker {
     int64_t control_next;
     struct router *router; /* NULL while nothing is assigned */
     struct bus_stage *stage;
+    struct tally_kinds kinds; /* events, changes: a record is one of them; then copies by region */
+    char kind_names[CONFIG_STRS_MAX][TALLY_KIND_SIZE_MAX];
     uint64_t counted[COUNTER_COUNT]; /* committed */
     uint64_t pending[COUNTER_COUNT]; /* of the open transaction */
 };
 
 /* ---- one record --------------------------------------------------------------------------------- */
 
-static int write_copy(struct worker *w, struct str key, const struct router_result *result,
-                      size_t i, struct why *reterr_why)
+/* A region that is no longer configured is counted nowhere: nothing there reads it. */
+static void count_copy(struct worker *w, int32_t partition, struct str region)
+{
+    const struct config_strs *regions = &w->config->topology.regions;
+
+    for (size_t i = 0; i < regions->count; i++)
+        if (str_eq(regions->at[i], region))
+            bus_stage_count(w->stage, partition, FIRST_REGION + i);
+}
+
+static int write_copy(struct worker *w, const struct bus_record *record,
+                      const struct router_result *result, size_t i, struct why *reterr_why)
 {
     const struct router_copy *copy = &result->copies[i];
     struct topic_name target = topic_name(TOPIC_EVENTS, copy->region);
@@ -69,8 +82,9 @@ static int write_copy(struct worker *w, struct str key, const struct router_resu
 
     w->pending[FOR_DELIVERY] += (copy->purpose & EVENT_FOR_DELIVERY) != 0;
     w->pending[FOR_HISTORY] += (copy->purpose & EVENT_FOR_HISTORY) != 0;
+    count_copy(w, record->partition, copy->region);
     if (r == 0)
-        r = bus_stage_write(w->stage, target.text, key, value, NULL, 0);
+        r = bus_stage_write(w->stage, target.text, record->key, value, NULL, 0);
     return r < 0 ? why_set(reterr_why, r, "cannot write to %s", target.text) : 0;
 }
 
@@ -88,8 +102,9 @@ static int run_record(void *arg, const struct bus_record *record, struct why *re
         return why_set(reterr_why, r == -ERR_NOMEM ? r : -ERR_BUG, "cannot route %s/%d/%lld: %s",
                        w->global.text, record->partition, (long long)record->offset, why.text);
     w->pending[change ? CHANGES : EVENTS]++;
+    bus_stage_count(w->stage, record->partition, change ? CHANGES : EVENTS);
     for (size_t i = 0; i < result.copy_count && r == 0; i++)
-        r = write_copy(w, record->key, &result, i, reterr_why);
+        r = write_copy(w, record, &result, i, reterr_why);
     return r;
 }
 
@@ -180,16 +195,31 @@ static void beat(struct worker *w, struct heartbeat *heartbeat, const char *stat
     view.partitions = stage.partition_count;
     for (size_t i = 0; i < COUNTER_COUNT; i++)
         counters[i] = (struct heartbeat_counter){counter_names[i], w->counted[i]};
+    if (last || daemon_now_ms() >= heartbeat->next_ms)
+        bus_stage_tallies(w->stage, heartbeat_tally, heartbeat);
     if (last)
         heartbeat_end(heartbeat, daemon_now_ms(), &view);
     else
         heartbeat_beat(heartbeat, daemon_now_ms(), &view);
 }
 
+static void name_kinds(struct worker *w)
+{
+    const struct config_strs *regions = &w->config->topology.regions;
+
+    w->kinds = (struct tally_kinds){{counter_names[EVENTS], counter_names[CHANGES]}, FIRST_REGION};
+    for (size_t i = 0; i < regions->count; i++) {
+        (void)snprintf(w->kind_names[i], TALLY_KIND_SIZE_MAX, "to." STR_FMT,
+                       STR_ARG(regions->at[i]));
+        w->kinds.names[w->kinds.count++] = w->kind_names[i];
+    }
+}
+
 static int open_stage(struct worker *w, struct why *reterr_why)
 {
     static char group[GROUP_NAME_SIZE], transactional_id[GROUP_NAME_SIZE + 64];
-    struct bus_stage_settings settings = {w->bus, w->global.text, group, transactional_id};
+    struct bus_stage_settings settings = {w->bus, w->global.text, group, transactional_id,
+                                          &w->kinds};
     struct bus_stage_owner owner = {w, assigned, run_record, committed, aborted};
 
     group_name(STR("router"), STR_NONE, group);
@@ -231,6 +261,7 @@ static int run(struct daemon *daemon, void *config)
     w->config = config;
     w->bus = (struct bus_settings){w->config->bus.brokers, daemon_instance(daemon)};
     w->global = topic_name(TOPIC_GLOBAL, STR_NONE);
+    name_kinds(w);
     w->control = control_new();
     r = w->control ? state_open(w->config->state.redis, &state, &why) : -ERR_NOMEM;
     heartbeat.state = state;

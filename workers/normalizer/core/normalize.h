@@ -21,7 +21,7 @@
 #include "event/event.h"
 #include "event/raw_event.h"
 
-#define NORMALIZE_REGIONS_MAX 64
+#define NORMALIZE_REGIONS_MAX 48
 
 enum normalize_outcome {
     NORMALIZED,
