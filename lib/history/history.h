@@ -31,6 +31,7 @@
 #define HISTORY_BATCH_EVENTS_MAX 10000      /* between two commits */
 #define HISTORY_BATCH_BYTES_MAX  (32 << 20) /* of documents, between two commits */
 #define HISTORY_GENERATION_SIZE  64         /* of a topic, with NUL */
+#define HISTORY_NOTE_SIZE        4000       /* with NUL */
 
 /* ---- writer: one a (region, partition) ---------------------------------------------------------- */
 
@@ -39,6 +40,7 @@ struct history_writer;
 struct history_position {
     char generation[HISTORY_GENERATION_SIZE]; /* of the topic that `next` counts in */
     int64_t next;                             /* input offset to go on from; -1: nothing stored */
+    char note[HISTORY_NOTE_SIZE];             /* of the writer's owner, about all before `next` */
 };
 
 /* Makes what is missing below `directory`. Takes the partition's lock.
@@ -63,6 +65,8 @@ MUST_CHECK int history_writer_begin(struct history_writer *writer, struct str ge
  * since the last commit is forgotten: read again from history_writer_position(). */
 MUST_CHECK int history_writer_add(struct history_writer *writer, const struct event *event,
                                   int64_t offset, struct why *reterr_why);
+/* What the next commit keeps beside the position; it stays until another is given. Cut at HISTORY_NOTE_SIZE - 1. */
+void history_writer_note(struct history_writer *writer, struct str note);
 /* All that was added is durable and found by queries; `next` is the position from now on. */
 MUST_CHECK int history_writer_commit(struct history_writer *writer, int64_t next,
                                      struct why *reterr_why);

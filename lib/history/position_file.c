@@ -16,9 +16,10 @@
 
 static const struct sqlite_kind position_kind = {
     .application_id = 0x54424850, /* "TBHP" */
-    .version = 1,
-    .schema = "CREATE TABLE position(generation TEXT NOT NULL, next INTEGER NOT NULL);"
-              "INSERT INTO position VALUES('', -1)",
+    .version = 2,
+    .schema = "CREATE TABLE position(generation TEXT NOT NULL, next INTEGER NOT NULL,"
+              " note TEXT NOT NULL);"
+              "INSERT INTO position VALUES('', -1, '')",
 };
 
 struct position_file {
@@ -51,7 +52,8 @@ static int take_lock(const char *folder, int32_t partition, int *ret_fd, struct 
 static int read_position(struct position_file *f, struct why *reterr_why)
 {
     __attribute__((cleanup(auto_sqlite_finalize))) sqlite3_stmt *statement = NULL;
-    int r = sqlite_prepare(f->db, "SELECT generation, next FROM position", &statement, reterr_why);
+    int r = sqlite_prepare(f->db, "SELECT generation, next, note FROM position", &statement,
+                           reterr_why);
     if (r < 0)
         return r;
     r = sqlite_step(statement, reterr_why);
@@ -64,6 +66,12 @@ static int read_position(struct position_file *f, struct why *reterr_why)
     if (generation.len > 0)
         memcpy(f->now.generation, generation.at, generation.len);
     f->now.next = sqlite3_column_int64(statement, 1);
+    struct str note = sqlite_column_str(statement, 2);
+    if (note.len >= sizeof f->now.note)
+        return why_set(reterr_why, -ERR_IO, "'%s' is damaged: no position",
+                       sqlite3_db_filename(f->db, "main"));
+    if (note.len > 0)
+        memcpy(f->now.note, note.at, note.len);
     return 0;
 }
 
@@ -91,7 +99,7 @@ int position_file_open(const char *folder, int32_t partition, struct position_fi
     if (r == 0)
         r = be_lazy(f, reterr_why);
     if (r == 0)
-        r = sqlite_prepare(f->db, "UPDATE position SET generation=?1, next=?2", &f->set,
+        r = sqlite_prepare(f->db, "UPDATE position SET generation=?1, next=?2, note=?3", &f->set,
                            reterr_why);
     if (r < 0)
         return r;
@@ -117,11 +125,12 @@ const struct history_position *position_file_get(const struct position_file *f)
 }
 
 int position_file_set(struct position_file *f, struct str generation, int64_t next,
-                      struct why *reterr_why)
+                      const char *note, struct why *reterr_why)
 {
     CHECK(generation.len < sizeof f->now.generation && next >= 0);
     sqlite_bind_str(f->set, 1, generation);
     sqlite3_bind_int64(f->set, 2, next);
+    sqlite_bind_str(f->set, 3, str_from(note));
     int r = sqlite_step_done(f->set, reterr_why);
     if (r < 0)
         return r;
@@ -131,5 +140,7 @@ int position_file_set(struct position_file *f, struct str generation, int64_t ne
     }
     bool first = f->now.next < 0;
     f->now.next = next;
+    if (note != f->now.note)
+        snprintf(f->now.note, sizeof f->now.note, "%s", note);
     return first ? be_lazy(f, reterr_why) : 0;
 }

@@ -20,6 +20,6 @@ AUTO_DEFINE(struct position_file, position_file_close)
 
 const struct history_position *position_file_get(const struct position_file *file);
 MUST_CHECK int position_file_set(struct position_file *file, struct str generation, int64_t next,
-                                 struct why *reterr_why);
+                                 const char *note, struct why *reterr_why);
 
 #endif

@@ -32,6 +32,7 @@ struct history_writer {
     char folder[PATH_SIZE_MAX - DAY_NAME_SIZE - 8];
     int32_t partition;
     struct position_file *position;
+    char note[HISTORY_NOTE_SIZE];
     struct open_day days[HISTORY_DAYS_OPEN_MAX];
     uint64_t uses;
     int32_t oldest_day;
@@ -86,6 +87,8 @@ int history_writer_open(const char *directory, struct str region, int32_t partit
     if (r == 0)
         r = position_file_open(w->folder, partition, &w->position, reterr_why);
     if (r == 0)
+        memcpy(w->note, position_file_get(w->position)->note, sizeof w->note);
+    if (r == 0)
         r = folder_sync(w->folder, reterr_why);
     if (r < 0)
         return r;
@@ -133,7 +136,7 @@ int history_writer_begin(struct history_writer *w, struct str generation, int64_
     if (generation.len >= HISTORY_GENERATION_SIZE)
         return why_set(reterr_why, -ERR_INVALID, "a topic's generation of %zu bytes",
                        generation.len);
-    return position_file_set(w->position, generation, next, reterr_why);
+    return position_file_set(w->position, generation, next, w->note, reterr_why);
 }
 
 /* A free place, or that of the day not used for longest: committed first, which is no more than a
@@ -214,6 +217,14 @@ int history_writer_add(struct history_writer *w, const struct event *event, int6
     return r;
 }
 
+void history_writer_note(struct history_writer *w, struct str note)
+{
+    size_t len = MIN_OF(note.len, sizeof w->note - 1);
+    if (len)
+        memcpy(w->note, note.at, len);
+    w->note[len] = '\0';
+}
+
 int history_writer_commit(struct history_writer *w, int64_t next, struct why *reterr_why)
 {
     int r = 0;
@@ -223,7 +234,7 @@ int history_writer_commit(struct history_writer *w, int64_t next, struct why *re
         if (w->days[i].file && day_writer_dirty(w->days[i].file))
             r = day_writer_commit(w->days[i].file, generation_of(w), next, reterr_why);
     if (r == 0)
-        r = position_file_set(w->position, generation_of(w), next, reterr_why);
+        r = position_file_set(w->position, generation_of(w), next, w->note, reterr_why);
     if (r < 0) {
         forget_days(w);
         return r;

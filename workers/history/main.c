@@ -40,8 +40,21 @@ static const struct config_section sections[] = {
 
 enum { STORED, DUPLICATE, EXPIRED_DAYS, COUNTER_COUNT };
 
+/* What a record of the log is exactly one of (lib/tally). */
+enum { EVENTS, CALLS, CHANGES, KIND_COUNT };
+static const struct tally_kinds kinds = {
+    {
+        [EVENTS] =
+            "events", /* from a normalizer or the router: for the history, or for delivery only */
+        [CALLS] = "calls",     /* a trail's change that carries the event of its call */
+        [CHANGES] = "changes", /* one that carries none */
+    },
+    KIND_COUNT,
+};
+
 struct part {
     struct history_writer *writer; /* NULL: not ours */
+    struct tally kept, counted;    /* up to the last commit, up to `next` */
     int64_t next;                  /* behind the last record taken */
     bool moved;                    /* since the last commit */
 };
@@ -139,6 +152,9 @@ static int begin_partition(struct worker *w, struct bus_admin *admin, struct str
     if (r == 0)
         r = expire(w, part, reterr_why);
     part->next = from;
+    if (tally_parse(str_from(position->note), &kinds, &part->kept) < 0)
+        tally_begin(&part->kept, &kinds, from);
+    part->counted = part->kept;
     return r;
 }
 
@@ -201,6 +217,19 @@ static void tell_group(struct worker *w)
     w->group_commit_ms = now_ms + GROUP_COMMIT_MS;
 }
 
+static int commit_part(struct part *part, struct why *reterr_why)
+{
+    char note[TALLY_TEXT_SIZE];
+    int r = tally_render(&part->counted, note);
+
+    CHECK(r == 0); /* three kinds fit */
+    history_writer_note(part->writer, str_from(note));
+    r = history_writer_commit(part->writer, part->next, reterr_why);
+    part->moved = false;
+    part->kept = part->counted;
+    return r;
+}
+
 static int commit(struct worker *w, struct why *reterr_why)
 {
     int r = 0;
@@ -208,8 +237,7 @@ static int commit(struct worker *w, struct why *reterr_why)
     for (size_t i = 0; i < BUS_PARTITIONS_MAX && r == 0; i++) {
         if (!w->parts[i].moved)
             continue;
-        r = history_writer_commit(w->parts[i].writer, w->parts[i].next, reterr_why);
-        w->parts[i].moved = false;
+        r = commit_part(&w->parts[i], reterr_why);
     }
     if (r < 0)
         return r;
@@ -227,6 +255,7 @@ static void move(struct worker *w, int32_t partition, int64_t next)
     CHECK(part->writer);
     if (next <= part->next)
         return;
+    part->counted.gaps += next - part->next;
     part->next = next;
     part->moved = true;
     batch_move(&w->batch, daemon_monotonic_ms());
@@ -249,14 +278,30 @@ static int add(struct worker *w, const struct bus_record *record, const struct e
     return 0;
 }
 
+static size_t kind_of(bool changes, enum intake intake)
+{
+    if (!changes)
+        return EVENTS;
+    return intake == INTAKE_CHANGE ? CHANGES : CALLS;
+}
+
+/* A record that comes again, from before the position, was counted. */
+static void count(struct part *part, int64_t offset, size_t kind)
+{
+    if (offset < part->next)
+        return;
+    part->counted.counts[kind]++;
+    part->counted.gaps--; /* of those that move() will add */
+}
+
 static int take_record(struct worker *w, const struct bus_record *record, struct why *reterr_why)
 {
     struct event event;
     enum intake intake;
     struct why why;
     struct str change;
-    int r = intake_decide(record->value, bus_record_header(record, HEADER_CHANGE, &change), &intake,
-                          &event, &why);
+    bool changes = bus_record_header(record, HEADER_CHANGE, &change);
+    int r = intake_decide(record->value, changes, &intake, &event, &why);
 
     CHECK(w->parts[record->partition].writer);
     if (r == 0 && intake == INTAKE_INDEXED)
@@ -265,6 +310,7 @@ static int take_record(struct worker *w, const struct bus_record *record, struct
         return why_set(reterr_why, r, "%s/%d at offset %lld: %s", w->topic.text, record->partition,
                        (long long)record->offset, why.text);
     w->passed[intake]++;
+    count(&w->parts[record->partition], record->offset, kind_of(changes, intake));
     move(w, record->partition, record->offset + 1);
     return 0;
 }
@@ -362,6 +408,10 @@ static void beat(struct worker *w, struct heartbeat *heartbeat, const char *stat
     for (int32_t i = 0; i < BUS_PARTITIONS_MAX && w->consumer; i++)
         if (w->parts[i].writer)
             view.lag += MAX_OF(bus_consumer_end(w->consumer, i) - w->parts[i].next, (int64_t)0);
+    for (int32_t i = 0; i < BUS_PARTITIONS_MAX && daemon_now_ms() >= heartbeat->next_ms; i++)
+        if (w->parts[i].writer)
+            heartbeat_tally(heartbeat, i, history_writer_position(w->parts[i].writer)->next,
+                            &w->parts[i].kept);
     if (last)
         heartbeat_end(heartbeat, daemon_now_ms(), &view);
     else
