@@ -94,7 +94,55 @@ static bool key_is_secret(const struct json *json, uint32_t key)
     return buf_error(&plain) || secret_name(buf_str(&plain));
 }
 
-bool secrets_below(const struct json *json, uint32_t value)
+/* ---- JSON inside a string, as bodies of requests travel ---------------------------------------------- */
+
+#define TEXTS_DEPTH_MAX 3 /* in one another */
+
+/* Quotes inside a string are escaped: most strings are told by that. */
+static bool may_be_text(const struct json_token *t)
+{
+    return t->type == JSON_STRING && t->escaped;
+}
+
+/* Whether a string begins as an object or an array does. */
+static bool may_be_json(const struct json *json, uint32_t value)
+{
+    struct str slice = json_slice(json, value);
+    size_t i = 0;
+
+    while (i + 1 < slice.len &&
+           (slice.at[i] == ' ' || (slice.at[i] == '\\' && strchr("nrt", slice.at[i + 1]))))
+        i += slice.at[i] == ' ' ? 1 : 2;
+    return i < slice.len && (slice.at[i] == '{' || slice.at[i] == '[');
+}
+
+static int scan_text(const struct json *json, uint32_t value, struct buf *plain, struct json *ret)
+{
+    buf_init(plain, JSON_TEXT_MAX);
+    json_init(ret);
+    json_unescape(json_slice(json, value), plain);
+    return buf_error(plain) ? buf_error(plain) : json_scan(ret, buf_str(plain), NULL);
+}
+
+static bool below(const struct json *json, uint32_t value, int depth);
+
+/* True without memory, too: rendering will say so. */
+static bool below_text(const struct json *json, uint32_t value, int depth)
+{
+    AUTO_BUF struct buf plain = {0};
+    struct json inner;
+    bool found;
+    int r;
+
+    if (depth == 0 || !may_be_json(json, value))
+        return false;
+    r = scan_text(json, value, &plain, &inner);
+    found = r == -ERR_NOMEM || (r == 0 && below(&inner, 0, depth - 1));
+    json_done(&inner);
+    return found;
+}
+
+static bool below(const struct json *json, uint32_t value, int depth)
 {
     uint32_t end = json->tokens[value].next;
     bool found = false;
@@ -102,12 +150,21 @@ bool secrets_below(const struct json *json, uint32_t value)
     if (json->tokens[value].type == JSON_OBJECT)
         for (uint32_t key = value + 1; key < end && !found; key = json->tokens[key + 1].next)
             found = (key_is_secret(json, key) && !tells_nothing(json, key + 1)) ||
-                    secrets_below(json, key + 1);
+                    below(json, key + 1, depth);
     else if (json->tokens[value].type == JSON_ARRAY)
         for (uint32_t item = value + 1; item < end && !found; item = json->tokens[item].next)
-            found = secrets_below(json, item);
+            found = below(json, item, depth);
+    else if (may_be_text(&json->tokens[value]))
+        found = below_text(json, value, depth);
     return found;
 }
+
+bool secrets_below(const struct json *json, uint32_t value)
+{
+    return below(json, value, TEXTS_DEPTH_MAX);
+}
+
+/* ---- rendering ------------------------------------------------------------------------------------- */
 
 static bool masks(const struct json *json, uint32_t key, struct buf *out)
 {
@@ -117,7 +174,33 @@ static bool masks(const struct json *json, uint32_t key, struct buf *out)
     return true;
 }
 
-static void render_by_tokens(const struct json *json, uint32_t value, struct buf *out)
+static void render_by_tokens(const struct json *json, uint32_t value, int depth, struct buf *out);
+
+static void render_text(const struct json *json, uint32_t value, int depth, struct buf *out)
+{
+    AUTO_BUF struct buf plain = {0}, masked = {0};
+    struct json inner;
+    int r;
+
+    if (!below_text(json, value, depth)) {
+        buf_add_str(out, json_raw(json, value));
+        return;
+    }
+    buf_init(&masked, JSON_TEXT_MAX);
+    r = scan_text(json, value, &plain, &inner);
+    if (r == 0) {
+        render_by_tokens(&inner, 0, depth - 1, &masked);
+        r = buf_error(&masked);
+    }
+    if (r < 0)
+        out->error = r;
+    buf_add_byte(out, '"');
+    json_escape(buf_str(&masked), out);
+    buf_add_byte(out, '"');
+    json_done(&inner);
+}
+
+static void render_by_tokens(const struct json *json, uint32_t value, int depth, struct buf *out)
 {
     uint32_t end = json->tokens[value].next;
 
@@ -130,7 +213,7 @@ static void render_by_tokens(const struct json *json, uint32_t value, struct buf
             buf_add_str(out, json_raw(json, key));
             buf_add_byte(out, ':');
             if (!masks(json, key, out))
-                render_by_tokens(json, key + 1, out);
+                render_by_tokens(json, key + 1, depth, out);
         }
         buf_add_byte(out, '}');
         break;
@@ -139,19 +222,22 @@ static void render_by_tokens(const struct json *json, uint32_t value, struct buf
         for (uint32_t item = value + 1; item < end; item = json->tokens[item].next) {
             if (item > value + 1)
                 buf_add_byte(out, ',');
-            render_by_tokens(json, item, out);
+            render_by_tokens(json, item, depth, out);
         }
         buf_add_byte(out, ']');
         break;
     default:
-        buf_add_str(out, json_raw(json, value));
+        if (may_be_text(&json->tokens[value]))
+            render_text(json, value, depth, out);
+        else
+            buf_add_str(out, json_raw(json, value));
     }
 }
 
 void secrets_render(const struct json *json, uint32_t value, struct buf *out)
 {
     if (json->spaced || secrets_below(json, value))
-        render_by_tokens(json, value, out);
+        render_by_tokens(json, value, TEXTS_DEPTH_MAX, out);
     else /* it is compact already */
         buf_add_str(out, json_raw(json, value));
 }

@@ -15,7 +15,8 @@
 bool secret_name(struct str name);
 
 /* Appends a value's text, compact, with the values of secret members replaced by SECRET_MASK (null, true,
- * false and empty strings tell nothing and stay). */
+ * false and empty strings tell nothing and stay). A string that holds an object or array of JSON is such a text
+ * as well, also within another one; where it holds no secret it stays as it is spelled. */
 void secrets_render(const struct json *json, uint32_t value, struct buf *out);
 
 /* The same for the value of the member whose key is the token `key`, which may say that it is one. */

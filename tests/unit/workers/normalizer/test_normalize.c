@@ -541,6 +541,8 @@ static void secrets_are_masked_wherever_they_stand(void **state)
         "\"requestParameterJson\":\"{\\\"Password\\\":\\\"hunter2\\\"}\"",
         "\"requestParameterJson\":\"[{\\\"a\\\":{\\\"Pass\\\\u0077ord\\\":\\\"hunter2\\\"}}]\"",
         "\"requestParameterJson\":{\"Password\":\"hunter2\"}",
+        "\"requestParameters\":{\"Body\":\"{\\\"Password\\\":\\\"hunter2\\\"}\"}",
+        "\"responseElements\":\"[{\\\"Secret\\\":\\\"hunter2\\\"}]\"",
     };
 
     (void)state;
