@@ -70,6 +70,13 @@ int state_open(struct str url, struct state **ret, struct why *reterr_why)
     return 0;
 }
 
+int state_check(struct str url, struct why *reterr_why)
+{
+    AUTO(state_close) struct state *s = NULL;
+
+    return state_open(url, &s, reterr_why);
+}
+
 static void free_replies(struct state *s)
 {
     for (size_t i = 0; i < s->reply_count; i++)

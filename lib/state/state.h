@@ -42,6 +42,8 @@ struct state_reply {
 
 /* `url`: redis://host:port/db or unix:/path. Connects at the first flush. -ERR_CONFIG, -ERR_NOMEM. */
 MUST_CHECK int state_open(struct str url, struct state **ret, struct why *reterr_why);
+/* Whether `url` is one: for --check-config. -ERR_CONFIG. */
+MUST_CHECK int state_check(struct str url, struct why *reterr_why);
 void state_close(struct state *state);
 AUTO_DEFINE(struct state, state_close)
 

@@ -263,15 +263,8 @@ static int run(struct daemon *daemon, void *config)
     return r < 0 ? log_error(r, "cannot serve: %s", why.text) : 0;
 }
 
-static int check(void *config, struct str region, struct why *reterr_why)
+static int check_listen(const struct api_config *c, struct why *reterr_why)
 {
-    const struct api_config *c = config;
-
-    int r = topology_check(&c->topology, reterr_why);
-
-    (void)region;
-    if (r < 0)
-        return r;
     if (c->api.listen.count == 0 || c->api.listen.count > SERVERS_MAX)
         return why_set(reterr_why, -ERR_CONFIG, "api.listen needs 1 to %d rows", SERVERS_MAX);
     for (size_t i = 0; i < c->api.listen.count; i++) {
@@ -286,6 +279,25 @@ static int check(void *config, struct str region, struct why *reterr_why)
                            STR_ARG(row->region));
     }
     return 0;
+}
+
+static int check(void *config, struct str region, struct why *reterr_why)
+{
+    const struct api_config *c = config;
+    AUTO(objects_free) struct objects *objects = NULL;
+    struct crypto_key key;
+    int r;
+
+    (void)region;
+    r = topology_check(&c->topology, reterr_why);
+    if (r == 0)
+        r = check_listen(c, reterr_why);
+    if (r == 0)
+        r = state_check(c->state.redis, reterr_why);
+    if (r == 0)
+        r = security_read_key(&c->security, key.bytes, reterr_why);
+    crypto_wipe(&key, sizeof(key));
+    return r < 0 ? r : objects_open(&c->destinations, &objects, reterr_why);
 }
 
 int main(int argc, char **argv)

@@ -675,7 +675,9 @@ static int check(void *config, struct str region, struct why *reterr_why)
     int r;
 
     (void)region;
-    r = security_read_key(&c->security, key.bytes, reterr_why);
+    r = state_check(c->state.redis, reterr_why);
+    if (r == 0)
+        r = security_read_key(&c->security, key.bytes, reterr_why);
     crypto_wipe(&key, sizeof(key));
     return r < 0 ? r : objects_open(&c->destinations, &objects, reterr_why);
 }

@@ -468,6 +468,14 @@ static int run(struct daemon *daemon, void *config)
     return r < 0 ? log_error(r, "cannot go on: %s", why.text) : 0;
 }
 
+static int check(void *config, struct str region, struct why *reterr_why)
+{
+    const struct history_config *c = config;
+
+    (void)region;
+    return state_check(c->state.redis, reterr_why);
+}
+
 int main(int argc, char **argv)
 {
     static struct history_config config;
@@ -481,5 +489,6 @@ int main(int argc, char **argv)
                            .sections = sections,
                            .config = &config,
                            .run = run,
+                           .check = check,
                        });
 }

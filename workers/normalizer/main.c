@@ -366,7 +366,9 @@ static int check(void *config, struct str region, struct why *reterr_why)
     int r;
 
     buf_init(&overlay, OVERLAY_SIZE_MAX);
-    r = read_overlay(c->catalog.file, &overlay, reterr_why);
+    r = state_check(c->state.redis, reterr_why);
+    if (r == 0)
+        r = read_overlay(c->catalog.file, &overlay, reterr_why);
     if (r == 0)
         r = catalog_load(buf_str(&overlay), &catalog, reterr_why);
     for (size_t i = 0; r == 0 && i < c->topology.regions.count; i++)

@@ -280,9 +280,10 @@ static int run(struct daemon *daemon, void *config)
 static int check(void *config, struct str region, struct why *reterr_why)
 {
     const struct router_config *c = config;
+    int r = topology_check(&c->topology, reterr_why);
 
     (void)region;
-    return topology_check(&c->topology, reterr_why);
+    return r < 0 ? r : state_check(c->state.redis, reterr_why);
 }
 
 int main(int argc, char **argv)
