@@ -16,6 +16,12 @@ int64_t log_append(struct sim *sim, int32_t partition, struct entry entry)
     return log->end++;
 }
 
+void log_make_anew(struct sim *sim)
+{
+    for (size_t p = 0; p < PARTITIONS_MAX; p++)
+        sim->logs[p].end = sim->logs[p].stable = 0;
+}
+
 int64_t log_stable(struct sim_log *log)
 {
     while (log->stable < log->end && log->entries[log->stable].state != ENTRY_OPEN)
@@ -169,7 +175,7 @@ void log_retain(struct sim *sim)
             start++;
         if (start == log->start)
             continue;
-        log->start = sim_between(sim, log->start + 1, start);
+        log->start = sim_chance(sim, 50) ? start : sim_between(sim, log->start + 1, start);
         sim_trace(sim, "log %d: starts at %lld", p, (long long)log->start);
     }
 }

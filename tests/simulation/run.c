@@ -53,7 +53,8 @@ static void draw_slow_motion(struct sim *sim)
     sim->faults.not_found = sim_between(sim, 0, 60);
     sim->faults.redis_lost = sim_between(sim, 0, 60);
     sim->faults.retention = sim_between(sim, 50, 100);
-    sim->faults.eclipse = sim_between(sim, 0, 60);
+    sim->faults.eclipse = sim_between(sim, 10, 100);
+    sim->settings.flush_bytes = sim_between(sim, 50, 20000);
     sim->faults.zombie = sim_between(sim, 30, 100);
     sim->faults.sleep = sim_between(sim, 30, 100);
     sim->faults.down = sim_between(sim, 20, 60);
@@ -79,19 +80,26 @@ static void draw_settings(struct sim *sim)
     };
 }
 
-/* Trails that are older than some partitions: "a partition missing in an entry was added later". */
+/* Trails, changed a few times, that may be older than one of the partitions, or than the log. */
 static void draw_trails(struct sim *sim)
 {
-    int64_t count = sim_between(sim, 1, 3);
     int32_t partition_count = sim->partition_count;
+    bool anew = sim_chance(sim, 20);
 
+    sim->generation = anew ? OLD_GENERATION : GENERATION;
     if (sim_chance(sim, 30))
         sim->partition_count = 1;
-    while (count-- > 0) {
+    for (int64_t count = sim_between(sim, 1, 3); count > 0; count--) {
         trails_create(sim);
         log_mark_all(sim);
     }
+    for (int64_t count = sim_between(sim, 0, 4); count > 0; count--) {
+        trails_change(sim);
+        log_mark_all(sim);
+    }
     sim->partition_count = partition_count;
+    if (anew)
+        trails_begin_new_log(sim);
 }
 
 /* ---- what happens next ---------------------------------------------------------------------------------- */
@@ -211,11 +219,11 @@ static void step_retention(struct sim *sim)
 static void step_eclipse(struct sim *sim)
 {
     int worker = some_worker(sim);
-    int64_t lasts = sim_between(sim, RETENTION_MS * 2 / 3, RETENTION_MS * 3 / 2);
+    int64_t lasts = sim_between(sim, RETENTION_MS * 4 / 5, RETENTION_MS * 8 / 5);
 
     if (!sim_chance(sim, sim->faults.eclipse))
         return;
-    sim->workers[worker].awake_ms = sim->now_ms + lasts + sim_between(sim, 0, 5000);
+    sim->workers[worker].awake_ms = sim->now_ms + lasts + sim_between(sim, 0, RETENTION_MS / 2);
     sim_trace(sim, "eclipse; worker %d sleeps until %lld", worker,
               (long long)sim->workers[worker].awake_ms);
     for (int b = 0; b < BUCKETS; b++)
@@ -241,7 +249,7 @@ static const struct {
     {step_events, 12}, {log_mark_some, 8},  {step_change, 2},  {step_shared, 24},
     {step_late, 16},   {step_tick, 24},     {step_answer, 30}, {step_take, 8},
     {step_start, 6},   {step_stop, 3},      {step_sleep, 2},   {step_bucket, 2},
-    {step_redis, 1},   {step_retention, 3}, {step_time, 2},    {step_eclipse, 1},
+    {step_redis, 1},   {step_retention, 3}, {step_time, 2},    {step_eclipse, 2},
 };
 
 static void step(struct sim *sim)

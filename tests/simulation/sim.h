@@ -21,8 +21,10 @@
 
 #define TOPIC      STR("events.cn-hangzhou")
 #define GENERATION STR("6d1f0a52-5f0e-4b0e-9a51-0a4a3f6f3c11")
-#define HERE       STR("cn-hangzhou")
-#define ELSEWHERE  STR("cn-beijing")
+#define OLD_GENERATION                                                                             \
+    STR("0b7b4c5e-0d5f-4a5c-8a51-77d1a0a1f3d2") /* before the topic was made anew */
+#define HERE      STR("cn-hangzhou")
+#define ELSEWHERE STR("cn-beijing")
 
 #define PARTITIONS_MAX 2
 #define ACCOUNTS       3
@@ -95,6 +97,7 @@ struct transaction {
     bool abort, control_open;
 };
 
+void log_make_anew(struct sim *sim);
 int64_t log_append(struct sim *sim, int32_t partition, struct entry entry);
 /* Readers of committed records see what lies below: the last stable offset. */
 int64_t log_stable(struct sim_log *log);
@@ -122,7 +125,8 @@ struct sim_version {
     enum trail_rw rw;
     enum reach reach;
     int64_t destination; /* number */
-    bool concerned;      /* has change records in our topic */
+    bool before_log;     /* made before our topic was made anew */
+    bool concerned;      /* has change records in our topic, or holds there from its start */
     int32_t partition_count;
     int64_t offsets[PARTITIONS_MAX]; /* -1: not appended yet */
 };
@@ -152,6 +156,8 @@ struct change {
 /* Appends a change of some trail, of some kind, in a transaction of its own. */
 void trails_change(struct sim *sim);
 void trails_create(struct sim *sim);
+/* The topic was deleted and made again: a new log, for which the trails' last settings hold from its start. */
+void trails_begin_new_log(struct sim *sim);
 /* `control` has the change, or it has come to nothing. */
 void trails_settle(struct sim *sim, int change, bool aborted);
 void trails_free(struct sim *sim);
@@ -299,6 +305,7 @@ struct sim {
     int64_t now_ms, step;
     int64_t pace_ms; /* a step takes at most so long */
     int32_t partition_count;
+    struct str generation; /* of the topic */
     struct delivery_settings settings;
     struct faults faults;
     struct sim_log logs[PARTITIONS_MAX];

@@ -22,9 +22,13 @@ static bool holds_from(const struct sim_version *v, int32_t partition, int64_t *
 {
     if (!v->concerned)
         return false;
-    /* A partition that was added later has no change record: the version holds from its start. */
-    *ret = partition >= v->partition_count ? 0 : v->offsets[partition] + 1;
-    return partition >= v->partition_count || v->offsets[partition] != UNSEEN;
+    /* Where there is no change record, since the partition or the log is younger, the version holds from the start. */
+    if (v->before_log || partition >= v->partition_count) {
+        *ret = 0;
+        return true;
+    }
+    *ret = v->offsets[partition] + 1;
+    return v->offsets[partition] != UNSEEN;
 }
 
 static size_t index_at(const struct sim_trail *t, int32_t partition, int64_t offset)
@@ -104,11 +108,12 @@ struct form {
     int64_t offsets[VERSIONS_MAX + 1][PARTITIONS_MAX];
 };
 
-static struct trail_offsets offsets_form(const struct sim_version *v, int64_t *offsets)
+static struct trail_offsets offsets_form(const struct sim *sim, const struct sim_version *v,
+                                         int64_t *offsets)
 {
     for (int32_t p = 0; p < v->partition_count; p++)
         offsets[p] = v->offsets[p];
-    return (struct trail_offsets){TOPIC, GENERATION, (size_t)v->partition_count, offsets};
+    return (struct trail_offsets){TOPIC, sim->generation, (size_t)v->partition_count, offsets};
 }
 
 /* The first version that brought the destination to our topic. */
@@ -121,7 +126,8 @@ static const struct sim_version *began(const struct sim_trail *t, size_t until, 
 }
 
 /* `until`: how many of the versions have known offsets. */
-static void destinations_form(const struct sim_trail *t, size_t until, struct form *f)
+static void destinations_form(const struct sim *sim, const struct sim_trail *t, size_t until,
+                              struct form *f)
 {
     for (int64_t n = 1; n <= (int64_t)f->version.destination_count; n++) {
         struct trail_destination *d = &f->destinations[n - 1];
@@ -133,14 +139,14 @@ static void destinations_form(const struct sim_trail *t, size_t until, struct fo
                                         .prefix = STR("")};
         if (!v)
             continue;
-        f->origins[n - 1] = offsets_form(v, f->offsets[n - 1]);
+        f->origins[n - 1] = offsets_form(sim, v, f->offsets[n - 1]);
         d->origins = &f->origins[n - 1];
         d->origin_count = 1;
     }
 }
 
 /* `entry`: as `control` keeps it, its own offsets included; else as the header of its change record. */
-static char *render(const struct sim_trail *t, size_t index, bool entry)
+static char *render(const struct sim *sim, const struct sim_trail *t, size_t index, bool entry)
 {
     static const char *const regions[] = {"cn-hangzhou", "All", "cn-beijing"};
     const struct sim_version *v = &t->versions[index];
@@ -162,9 +168,9 @@ static char *render(const struct sim_trail *t, size_t index, bool entry)
         .offsets = &f.own,
         .offset_count = v->concerned,
     };
-    destinations_form(t, entry ? index + 1 : index, &f);
+    destinations_form(sim, t, entry ? index + 1 : index, &f);
     if (v->concerned)
-        f.own = offsets_form(v, f.offsets[VERSIONS_MAX]);
+        f.own = offsets_form(sim, v, f.offsets[VERSIONS_MAX]);
     buf_init(&out, 1 << 16);
     CHECK(trail_version_render(&f.version, entry, &out) == 0 && buf_error(&out) == 0);
     return str_dup(buf_str(&out));
@@ -184,12 +190,13 @@ static void begin(struct sim *sim, int trail, struct sim_version next)
     struct change *c = &sim->changes[sim->change_count];
 
     next.concerned = t->home_here || covers(&next) || (last && covers(last));
+    next.before_log = false;
     next.partition_count = sim->partition_count;
     for (size_t p = 0; p < PARTITIONS_MAX; p++)
         next.offsets[p] = UNSEEN;
     t->versions[t->version_count] = next;
     *c = (struct change){.trail = trail, .version = t->version_count++};
-    c->record = render(t, c->version, false);
+    c->record = render(sim, t, c->version, false);
     log_begin_change(sim, sim->change_count++);
 }
 
@@ -198,7 +205,7 @@ static void new_destination(struct sim *sim, struct sim_trail *t, struct sim_ver
     v->destination = t->destination_count + 1;
     t->destinations[t->destination_count].bucket = (int)sim_between(sim, 0, BUCKETS - 1);
     t->destinations[t->destination_count].version = (int64_t)t->version_count + 1;
-    trail_chain(str_from(t->id), v->destination, GENERATION,
+    trail_chain(str_from(t->id), v->destination, sim->generation,
                 t->destinations[t->destination_count++].chain);
 }
 
@@ -268,13 +275,34 @@ void trails_change(struct sim *sim)
     begin(sim, trail, v);
 }
 
+void trails_begin_new_log(struct sim *sim)
+{
+    sim->generation = GENERATION;
+    log_make_anew(sim);
+    for (int i = 0; i < sim->trail_count; i++) {
+        struct sim_trail *t = &sim->trails[i];
+
+        for (size_t n = 0; n < t->version_count; n++) {
+            struct sim_version *v = &t->versions[n];
+
+            v->before_log = true;
+            v->partition_count = sim->partition_count;
+            v->concerned = n + 1 == t->version_count && (t->home_here || covers(v));
+            for (size_t p = 0; p < PARTITIONS_MAX; p++)
+                v->offsets[p] = -1; /* an origin at the start */
+        }
+        for (int64_t d = 0; d < t->destination_count; d++)
+            trail_chain(str_from(t->id), d + 1, sim->generation, t->destinations[d].chain);
+    }
+}
+
 void trails_settle(struct sim *sim, int change, bool aborted)
 {
     struct change *c = &sim->changes[change];
     struct sim_trail *t = &sim->trails[c->trail];
 
     if (!aborted) {
-        c->entry = render(t, c->version, true);
+        c->entry = render(sim, t, c->version, true);
         return;
     }
     /* It never was. Its records stay in the log, for nobody to read. */

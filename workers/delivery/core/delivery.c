@@ -65,9 +65,9 @@ struct stream {
 struct partition {
     bool assigned;
     int64_t log_start, log_end;
-    int64_t shared; /* the shared reader has dispatched all below */
-    int64_t caught; /* the catch-up reader has dispatched all below; -1: not running */
-    int64_t committed;
+    int64_t shared;    /* the shared reader has dispatched all below */
+    int64_t caught;    /* the catch-up reader has dispatched all below; -1: not running */
+    int64_t committed; /* by us; -1: nothing yet */
     struct stream *streams;
 };
 
@@ -882,7 +882,7 @@ int delivery_assign(struct delivery *d, int32_t partition, int64_t log_start, in
                             .log_end = log_end,
                             .shared = MAX_OF(position, log_start),
                             .caught = -1,
-                            .committed = position};
+                            .committed = -1};
     for (const struct trail *t = trail_book_all(d->book, NULL); t; t = trail_book_all(d->book, t))
         trail_streams(d, t, partition);
     return 0;
