@@ -215,17 +215,28 @@ static void step_retention(struct sim *sim)
         log_retain(sim);
 }
 
-/* Nobody gets anything done for about a retention; one worker sleeps on a little longer. */
+static bool has_buffered(const struct sim_worker *w)
+{
+    struct delivery_view view;
+
+    if (!w->core)
+        return false;
+    delivery_view(w->core, &view);
+    return view.buffered_records > 0;
+}
+
+/* A worker falls asleep with something in its hands, and for about a retention nobody gets anything done. Then another one
+ * takes over; some time the sleeper awakes. */
 static void step_eclipse(struct sim *sim)
 {
-    int worker = some_worker(sim);
     int64_t lasts = sim_between(sim, RETENTION_MS * 4 / 5, RETENTION_MS * 8 / 5);
+    int sleeper = some_worker(sim);
 
-    if (!sim_chance(sim, sim->faults.eclipse))
+    if (!sim_chance(sim, sim->faults.eclipse) || !has_buffered(&sim->workers[sleeper]))
         return;
-    sim->workers[worker].awake_ms = sim->now_ms + lasts + sim_between(sim, 0, RETENTION_MS / 2);
-    sim_trace(sim, "eclipse; worker %d sleeps until %lld", worker,
-              (long long)sim->workers[worker].awake_ms);
+    sim->workers[sleeper].awake_ms = sim->now_ms + lasts + sim_between(sim, 0, 2 * RETENTION_MS);
+    sim_trace(sim, "eclipse; worker %d sleeps until %lld", sleeper,
+              (long long)sim->workers[sleeper].awake_ms);
     for (int b = 0; b < BUCKETS; b++)
         sim->buckets[b].state = sim_chance(sim, 50) ? BUCKET_REFUSING : BUCKET_MUTE;
     sim->now_ms += lasts;
@@ -233,6 +244,14 @@ static void step_eclipse(struct sim *sim)
     log_retain(sim);
     for (int b = 0; b < BUCKETS; b++)
         sim->buckets[b].state = BUCKET_UP;
+    for (int w = 0; w < WORKERS; w++) {
+        if (w == sleeper)
+            continue;
+        if (sim->workers[w].alive)
+            worker_kill(sim, w);
+        worker_start(sim, w, false);
+        return;
+    }
 }
 
 static void step_time(struct sim *sim)
@@ -249,7 +268,7 @@ static const struct {
     {step_events, 12}, {log_mark_some, 8},  {step_change, 2},  {step_shared, 24},
     {step_late, 16},   {step_tick, 24},     {step_answer, 30}, {step_take, 8},
     {step_start, 6},   {step_stop, 3},      {step_sleep, 2},   {step_bucket, 2},
-    {step_redis, 1},   {step_retention, 3}, {step_time, 2},    {step_eclipse, 2},
+    {step_redis, 1},   {step_retention, 3}, {step_time, 2},    {step_eclipse, 8},
 };
 
 static void step(struct sim *sim)
