@@ -22,9 +22,16 @@
 #define DAY       (24 * 3600 * 1000LL)
 #define FIRST_DAY 20000 /* 2024-10-04 */
 #define DAYS      20    /* more than a writer has open */
-#define EVENTS    6000
-#define ACCIDENTS 40 /* a test has at most so many, then the writer may finish */
 #define REGION    STR("cn-hangzhou")
+
+/* A test has at most so many accidents, then the writer may finish. Sanitizers make each several times slower. */
+#ifdef __SANITIZE_ADDRESS__
+#    define EVENTS    2500
+#    define ACCIDENTS 15
+#else
+#    define EVENTS    6000
+#    define ACCIDENTS 40
+#endif
 
 static char directory[32], synced[48], folder[48];
 static uint64_t seed;
