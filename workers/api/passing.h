@@ -10,7 +10,7 @@
 
 #include "service.h"
 
-#define PASSING_WAIT_MS 10000 /* for all of it */
+#define PASSING_WAIT_MS 8000 /* for all of it: most SDKs give up an answer after 10 s */
 
 /* -ERR_TIMEOUT when something has not passed in time, and what. */
 MUST_CHECK int passing_wait(const struct service *service, struct why *reterr_why);
