@@ -31,22 +31,30 @@ static int check(const struct deployment_config *config, struct why *reterr_why)
     return 0;
 }
 
-int deployment_open(struct cli *cli, struct deployment *ret, struct why *reterr_why)
+int deployment_load(struct cli *cli, const struct config_section *wanted, void *target,
+                    struct config **ret, struct why *reterr_why)
 {
     struct str path =
         args_text(&cli->args, "config", settings_get(&cli->settings, "TRAILBUS_CONFIG"));
     bool named = path.len > 0;
     struct why why = {0};
-    int r;
+    int r = config_load(named ? path.at : DEFAULT_PATH, wanted, target, ret, &why);
 
-    *ret = (struct deployment){0};
-    r = config_load(named ? path.at : DEFAULT_PATH, sections, &ret->config, &ret->file, &why);
-    if (r == 0)
-        r = check(&ret->config, &why);
-    ret->bus = (struct bus_settings){ret->config.bus.brokers, STR("trailctl")};
     return r < 0 ? why_set(reterr_why, r, "%s%s", why.text,
                            named ? "" : "; --config FILE or TRAILBUS_CONFIG names another one")
                  : 0;
+}
+
+int deployment_open(struct cli *cli, struct deployment *ret, struct why *reterr_why)
+{
+    int r;
+
+    *ret = (struct deployment){0};
+    r = deployment_load(cli, sections, &ret->config, &ret->file, reterr_why);
+    if (r == 0)
+        r = check(&ret->config, reterr_why);
+    ret->bus = (struct bus_settings){ret->config.bus.brokers, STR("trailctl")};
+    return r;
 }
 
 void deployment_close(struct deployment *deployment)

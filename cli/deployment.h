@@ -30,6 +30,10 @@ struct deployment {
     struct bus_settings bus;
 };
 
+/* These sections of the configuration that --config or TRAILBUS_CONFIG names, else the one where every program looks.
+ * -ERR_CONFIG with what to change. */
+MUST_CHECK int deployment_load(struct cli *cli, const struct config_section *sections, void *target,
+                               struct config **ret, struct why *reterr_why);
 /* -ERR_CONFIG with what to change. */
 MUST_CHECK int deployment_open(struct cli *cli, struct deployment *ret, struct why *reterr_why);
 void deployment_close(struct deployment *deployment);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "config/common.h"
+#include "cli/deployment.h"
 #include "objects/objects.h"
 
 struct destination_config {
@@ -119,8 +119,6 @@ static int report(const struct objects_store *store, struct str bucket,
 
 static int check(struct cli *cli, struct why *reterr_why)
 {
-    struct str path =
-        args_text(&cli->args, "config", settings_get(&cli->settings, "TRAILBUS_CONFIG"));
     struct str bucket = args_word(&cli->args, 0), prefix = args_text(&cli->args, "prefix", STR(""));
     AUTO(config_free) struct config *file = NULL;
     AUTO(objects_free) struct objects *objects = NULL;
@@ -129,11 +127,7 @@ static int check(struct cli *cli, struct why *reterr_why)
     struct objects_probe probe;
     int r;
 
-    if (!path.len)
-        return why_set(reterr_why, -ERR_CONFIG,
-                       "this needs the deployment's configuration: give --config FILE, or set "
-                       "TRAILBUS_CONFIG");
-    r = config_load(path.at, sections, &config, &file, reterr_why);
+    r = deployment_load(cli, sections, &config, &file, reterr_why);
     if (r == 0)
         r = objects_open(&config.destinations, &objects, reterr_why);
     if (r < 0)

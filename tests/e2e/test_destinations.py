@@ -8,7 +8,6 @@ import json
 import os
 import pathlib
 import random
-import re
 import struct
 import time
 
@@ -18,9 +17,10 @@ from confluent_kafka import Producer
 import fake_oss
 import ledger
 import load
+from wait import eventually
 
 REGION = "cn-hangzhou"
-EVENTS, ROUNDS = 4000, 5
+EVENTS, ROUNDS, ACCOUNTS = 4000, 4, 8
 NOW = datetime.datetime.now(datetime.timezone.utc)
 
 
@@ -110,37 +110,56 @@ def publish(stack, events):
     assert producer.flush(60) == 0
 
 
-def check(stack, store, quiet):
-    """The ledger as of now; whatever is wrong in it raises."""
-    brokers = stack.env["TRAILBUS_KAFKA"]
-    master = bytes.fromhex((stack.run / "secrets" / "master.key").read_text())
-    return ledger.check(store.objects(), ledger.read_control(brokers), master, store.bucket, "destination",
-                        log=ledger.read_log(brokers, f"events.{REGION}"), quiet=quiet)
+class Auditors:
+    """Accounts with a trail each into one bucket, under prefixes of their own."""
+
+    def __init__(self, stack, store):
+        self.stack, self.store = stack, store
+        self.accounts = {f"destination-{n}": stack.account() for n in range(ACCOUNTS)}
+        for prefix, account in self.accounts.items():
+            stack.trailctl("trail", "create", "destination", "--bucket", store.bucket, "--prefix", prefix, account=account)
+            stack.trailctl("trail", "start", "destination", account=account)
+
+    def ids(self):
+        return [account["accountId"] for account in self.accounts.values()]
+
+    def check(self, quiet=False):
+        """The ledgers as of now, {event id: …}; whatever is wrong in one raises."""
+        brokers = self.stack.env["TRAILBUS_KAFKA"]
+        master = bytes.fromhex((self.stack.run / "secrets" / "master.key").read_text())
+        objects, control = self.store.objects(), ledger.read_control(brokers)
+        log, found = ledger.read_log(brokers, f"events.{REGION}"), {}
+        for prefix in self.accounts:
+            own = [one for one in objects if one.key.startswith(prefix + "/")]
+            found |= ledger.check(own, control, master, self.store.bucket, prefix, log=log, quiet=quiet).events
+        return found
+
+
+def kill_amid_uploads(stack, store, rng):
+    """As soon as one of a round's objects is there, the others are on their way."""
+    before = len(store.objects())
+    eventually(lambda: len(store.objects()) > before, every=0.002)
+    time.sleep(rng.uniform(0, 0.02))  # the moment is what is random
+    stack.kill("delivery")
 
 
 @pytest.mark.parametrize("kind", [Files, Oss])
 def test_delivery_is_exact_though_it_is_killed(stack, kind):
     seed = load.seed()
-    rng, account, store = random.Random(seed), stack.account(), kind(stack)
-    events = list(load.events(seed, EVENTS, [account["accountId"]], REGION))
+    rng, store = random.Random(seed), kind(stack)
     with rows(stack, store.row):
-        stack.trailctl("trail", "create", "destination", "--bucket", store.bucket, "--prefix", "destination", account=account)
-        stack.trailctl("trail", "start", "destination", account=account)
+        auditors = Auditors(stack, store)
+        events = list(load.events(seed, EVENTS, auditors.ids(), REGION))
         for part in range(ROUNDS):
             store.disturb(rng)
             publish(stack, events[part::ROUNDS])
-            before = len(store.objects())
-            deadline = time.monotonic() + rng.uniform(0.2, 8)
-            while time.monotonic() < deadline and len(store.objects()) == before:
-                time.sleep(0.002)
-            stack.kill("delivery")
-            check(stack, store, quiet=False)
+            kill_amid_uploads(stack, store, rng)
+            found = auditors.check()
+            print(f"killed with {len(found)} events in {len(store.objects())} objects")
             stack.start("delivery")
-        wanted, deadline = {one["eventId"] for one in events}, time.monotonic() + 90
-        while not wanted <= check(stack, store, quiet=False).events.keys():
-            assert time.monotonic() < deadline, "events are missing"
-            time.sleep(0.2)
-        found = check(stack, store, quiet=True)
-        print(f"{len(found.objects)} objects, {len(found.events)} events")
-        store.end()
-    assert not any(re.search(r"tmp|part$", one.key) for one in store.objects())
+        wanted = {one["eventId"] for one in events}
+        eventually(lambda: wanted <= auditors.check().keys(), seconds=90)
+        assert len(auditors.check(quiet=True)) == EVENTS + ACCOUNTS  # and each StartLogging
+    store.end()
+    for one in store.objects():
+        assert one.key.endswith(("_" + one.metadata.get("trailbus-chain", "") + ".gz", ledger.PROBE)), one.key

@@ -275,6 +275,9 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def handle_error(self, *_):
+        """A client that was killed, or does not trust us: its own affair."""
+
 
 def start(tls=None):
     """A server on a free port of the loopback, in threads of its own: (server, store)."""
