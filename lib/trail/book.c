@@ -224,6 +224,41 @@ static struct trail_offsets *offsets_make(struct trail_version *v, struct trail_
     return one;
 }
 
+static int offsets_grow(struct trail_version *v, struct trail_offsets *o, size_t partition_count)
+{
+    int64_t *offsets;
+
+    if (partition_count > TRAIL_PARTITIONS_MAX)
+        return -ERR_LIMIT;
+    offsets = arena_get(v->block, (partition_count + 1) * sizeof(*offsets));
+    if (!offsets)
+        return -ERR_NOMEM;
+    for (size_t i = 0; i < partition_count; i++)
+        offsets[i] = i < o->partition_count ? o->offsets[i] : TRAIL_OFFSET_UNSEEN;
+    o->offsets = offsets;
+    o->partition_count = partition_count;
+    return 0;
+}
+
+/* `control` has the last word on how many partitions there were: who met the change in the log may not have heard of partitions that were added just before it. Origins that this
+ * change gave grow with it; older ones stay: there, such a partition was added later. */
+static int learn_partitions(struct trail_version *v, const struct trail_log *log,
+                            size_t partition_count)
+{
+    struct trail_offsets *o = offsets_of(v->offsets, v->offset_count, log);
+    struct trail_destination *d =
+        v->destination_count ? &v->destinations[v->destination_count - 1] : NULL;
+    struct trail_offsets *origins = d ? offsets_of(d->origins, d->origin_count, log) : NULL;
+    bool given = o && origins && origins->partition_count == o->partition_count &&
+                 memcmp(origins->offsets, o->offsets, o->partition_count * sizeof(int64_t)) == 0;
+    int r;
+
+    if (!o || o->partition_count >= partition_count)
+        return 0;
+    r = offsets_grow(v, o, partition_count);
+    return r == 0 && given ? offsets_grow(v, origins, partition_count) : r;
+}
+
 /* Notes that the version's change record lies there, also as the origin of a destination it began. */
 static int see(struct trail_version *v, const struct trail_log *log, size_t partition_count,
                int64_t offset, struct why *why)
@@ -277,6 +312,10 @@ int trail_book_add(struct trail_book *book, struct trail_version *version, struc
     for (size_t i = 0; i < v->offset_count; i++) {
         const struct trail_offsets *o = &v->offsets[i];
 
+        r = learn_partitions(known, &(struct trail_log){o->topic, o->generation, 0},
+                             o->partition_count);
+        if (r < 0)
+            return r;
         for (size_t p = 0; p < o->partition_count; p++) {
             if (o->offsets[p] == TRAIL_OFFSET_UNSEEN)
                 continue;

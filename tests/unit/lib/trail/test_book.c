@@ -185,6 +185,27 @@ static void a_change_is_the_origin_of_the_chain_that_it_begins(void **state)
     assert_false(origin("T", GEN, 1, &first));
 }
 
+/* The change is met by one who knows of two partitions, while the third was added before it. */
+static void a_change_may_lie_in_more_partitions_than_were_known(void **state)
+{
+    int64_t first;
+
+    (void)state;
+    assert_int_equal(change("T", 1, 0, 10), 1);
+    assert_int_equal(add("T", 1, "10,100,5"), 0);
+    assert_int_equal(in_effect("T", 2, 5), 0);
+    assert_int_equal(in_effect("T", 2, 6), 1);
+    assert_true(origin("T", GEN, 2, &first) && first == 6);
+    assert_int_equal(in_effect("T", 3, 0), 1); /* added behind it */
+    assert_int_equal(trail_book_change(book, version("T", "1", 1, NULL),
+                                       &(struct trail_log){TOPIC, GEN, 0}, 4, 10, &why),
+                     0); /* read again by one who knows of the fourth */
+    assert_int_equal(in_effect("T", 3, 0), 1);
+    assert_int_equal(change("T", 2, 1, 200), 1);
+    assert_int_equal(add("T", 2, "20,200,50"), 0);
+    assert_int_equal(in_effect("T", 2, 51), 2);
+}
+
 /* Of the trail T, in a log of generation G2. */
 static int64_t in_effect_anew(int64_t offset)
 {
@@ -277,6 +298,7 @@ TESTS(CASE(the_last_change_before_an_offset_decides),
       CASE(a_partition_beyond_the_topic_s_is_a_conflict), CASE(a_trail_stays_its_account_s),
       CASE(a_change_is_the_origin_of_the_chain_that_it_begins),
       CASE(in_a_log_that_began_later_the_last_version_holds_from_the_start),
+      CASE(a_change_may_lie_in_more_partitions_than_were_known),
       CASE(what_never_concerned_a_log_is_never_in_effect_there),
       CASE(an_account_s_trails_come_in_order_of_birth),
       CASE(the_book_keeps_what_it_was_given_not_what_the_caller_had))
