@@ -156,12 +156,18 @@ def end(chain, partition):
 
 
 def version_at(chain, partition, offset):
-    """The version whose settings are in force at an offset: the last one whose change record lies before it."""
+    """The version whose settings are in force at an offset: the last one whose change record lies before it; in a log that began
+    after a version was made, the last such version, up to the first change record there."""
+    earlier = None
     for version in reversed(chain.versions):
+        if chain.topic not in [row["topic"] for row in version["offsets"]]:
+            earlier = earlier or version
+            continue
+        earlier = None
         changed = offset_in(version["offsets"], chain.topic, partition)
         if changed is not None and changed < offset:
             return version
-    return None
+    return earlier
 
 
 def wants(version, event):

@@ -30,8 +30,9 @@ class Stack:
         self._environment = {**os.environ, "TRAILBUS_RUN": str(self.run), "TRAILBUS_BUILD": str(self.build),
                              "TRAILBUS_REGIONS": regions, "TRAILBUS_LOOKUPS_A_SECOND": "10000"}
 
-    def up(self):
-        """Starts everything, with topics, a bucket and an account; returns when it serves."""
+    def up(self, regions=None):
+        """Starts everything, with topics, a bucket and an account; returns when it serves. `regions`: from now on."""
+        self._environment["TRAILBUS_REGIONS"] = regions or self._environment["TRAILBUS_REGIONS"]
         return self.local("up")
 
     def start(self, *names):
