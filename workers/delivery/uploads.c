@@ -21,6 +21,7 @@ enum probe_state {
 struct bucket {
     char *name;
     enum probe_state state;
+    struct why why; /* of a bad one */
 };
 
 struct uploads {
@@ -231,6 +232,7 @@ static void on_probed(void *arg, const struct objects_probe *probe)
         u->owner.delivered(u->owner.arg, str_from(q->trail), probe->why.text);
     if (probe->outcome == OBJECTS_REFUSED) {
         b->state = PROBE_BAD;
+        b->why = probe->why;
         log_warning("nothing is delivered to bucket %s: %s", q->bucket, probe->why.text);
     } else {
         bucket_forget(u, b); /* asked again with the next object */
@@ -254,13 +256,15 @@ static void probe_begin(struct uploads *u, const struct delivery_effect *e,
 /* Whether objects may be written there. While that is not known an object's own answer is "unclear", so the
  * core comes back with it soon; a bad bucket is tried anew each time that the core comes back to it. */
 static enum delivery_outcome bucket_ready(struct uploads *u, const struct delivery_effect *e,
-                                          const struct objects_store *store, int64_t now_s)
+                                          const struct objects_store *store, int64_t now_s,
+                                          struct why *ret_why)
 {
     struct bucket *b = bucket_find(u, e->bucket);
 
     if (b && b->state == PROBE_GOOD)
         return DELIVERY_OK;
     if (b && b->state == PROBE_BAD) {
+        *ret_why = b->why;
         bucket_forget(u, b);
         return DELIVERY_FAILED;
     }
@@ -342,15 +346,20 @@ static int put(struct uploads *u, const struct delivery_effect *e,
 static void begin_put(struct uploads *u, const struct delivery_effect *e, int64_t now_s)
 {
     const struct objects_store *store = objects_find(u->objects, e->bucket);
-    enum delivery_outcome outcome = store ? bucket_ready(u, e, store, now_s) : DELIVERY_FAILED;
+    struct why why = {"no destination matches the bucket"};
+    enum delivery_outcome outcome = DELIVERY_FAILED;
 
-    if (outcome == DELIVERY_OK && put(u, e, store, now_s) < 0)
-        outcome = DELIVERY_UNCLEAR; /* too many requests under way, or no memory: soon again */
-    else if (outcome == DELIVERY_OK)
+    if (store) {
+        why.text[0] = '\0';
+        outcome = bucket_ready(u, e, store, now_s, &why);
+    }
+    if (outcome == DELIVERY_OK && put(u, e, store, now_s) == 0)
         return;
-    if (!store)
-        u->owner.delivered(u->owner.arg, e->trail, "no destination matches the bucket");
-    delivery_put_done(u->delivery, e->stream, outcome, "");
+    if (outcome == DELIVERY_OK)
+        outcome = DELIVERY_UNCLEAR; /* too many requests under way, or no memory: soon again */
+    if (why.text[0])
+        u->owner.delivered(u->owner.arg, e->trail, why.text);
+    delivery_put_done(u->delivery, e->stream, outcome, why.text);
 }
 
 /* ---- looking --------------------------------------------------------------------------------------------- */
