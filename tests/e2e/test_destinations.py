@@ -10,6 +10,7 @@ import pathlib
 import random
 import struct
 import time
+import uuid
 
 import pytest
 from confluent_kafka import Producer
@@ -61,9 +62,8 @@ def rows(stack, *added):
 
 
 class Files:
-    bucket = "files-audit"
-
     def __init__(self, stack):
+        self.bucket = f"files-{uuid.uuid4().hex}"
         self.folder = stack.run / "data" / "buckets"
         (self.folder / self.bucket).mkdir(parents=True)
         self.row = f'{{ pattern = "files-*"; dialect = "files"; endpoint = "{self.folder}"; }}'
@@ -81,9 +81,8 @@ class Files:
 
 
 class Oss:
-    bucket = "oss-audit"
-
     def __init__(self, stack):
+        self.bucket = f"oss-{uuid.uuid4().hex}"
         self.server, self.store = fake_oss.start()
         self.store.buckets[self.bucket] = fake_oss.Bucket()
         credentials = stack.run / "secrets" / "oss.credentials"
@@ -122,6 +121,9 @@ class Auditors:
 
     def ids(self):
         return [account["accountId"] for account in self.accounts.values()]
+
+    def status(self):
+        return "".join(self.stack.trailctl("trail", "status", "destination", account=one) for one in self.accounts.values())
 
     def check(self, quiet=False):
         """The ledgers as of now, {event id: …}; whatever is wrong in one raises."""
@@ -163,3 +165,23 @@ def test_delivery_is_exact_though_it_is_killed(stack, kind):
     store.end()
     for one in store.objects():
         assert one.key.endswith(("_" + one.metadata.get("trailbus-chain", "") + ".gz", ledger.PROBE)), one.key
+
+
+def test_a_bucket_that_could_be_overwritten_is_left_alone_until_it_is_mended(stack):
+    seed = load.seed()
+    store = Oss(stack)
+    with rows(stack, store.row):
+        auditors = Auditors(stack, store)
+        events = list(load.events(seed, 100, auditors.ids(), REGION))
+        stack.stop("delivery")  # who starts anew tries its buckets out
+        before = len(store.objects())
+        store.store.buckets[store.bucket].versioning = "Suspended"
+        stack.start("delivery")
+        publish(stack, events)
+        eventually(lambda: "versioning is Suspended" in auditors.status())
+        assert len(store.objects()) == before
+        store.store.buckets[store.bucket].versioning = ""
+        eventually(lambda: {one["eventId"] for one in events} <= auditors.check().keys(), seconds=60)
+        eventually(lambda: "Suspended" not in auditors.status())
+        auditors.check()
+    store.end()

@@ -233,10 +233,64 @@ static void v1_requests_of_both_sdks_have_the_signatures_that_they_sent(void **s
     assert_str_eq(buf_str(&out), STR("C/HCtw1AKSIC1ubIBTvU8bOA5xw="));
 }
 
+/* ---- OSS: what the official client oss2 2.19.1 sends ---------------------------------------------------- */
+
+static void check_oss(struct sign_request *request, const char *signature)
+{
+    const struct sign_v4 keys = {STR("testid"), STR("testsecret"), STR("cn-hangzhou"), 1795420800,
+                                 SIGN_V4_OSS};
+    AUTO_BUF struct buf got = {0}, want = {0};
+
+    buf_init(&got, 1000);
+    buf_init(&want, 1000);
+    buf_addf(&want,
+             "OSS4-HMAC-SHA256 Credential=testid/20261123/cn-hangzhou/oss/aliyun_v4_request,"
+             "Signature=%s",
+             signature);
+    assert_int_equal(sign_v4(&keys, request, &got), 0);
+    assert_str_eq(buf_str(&got), buf_str(&want));
+}
+
+static void oss_requests_have_the_signatures_that_its_client_sends(void **state)
+{
+    struct sign_pair put_headers[] = {
+        {STR("x-oss-meta-trail"), STR("t1")},
+        {STR("content-type"), STR("application/gzip")},
+        {STR("content-md5"), STR("11rfvKL5Fm6lV0b26MDA8g==")},
+        {STR("x-oss-forbid-overwrite"), STR("true")},
+        {STR("x-oss-content-sha256"), STR("UNSIGNED-PAYLOAD")},
+        {STR("x-oss-date"), STR("20261123T080000Z")},
+    };
+    struct sign_pair get_headers[] = {{STR("x-oss-date"), STR("20261123T080000Z")},
+                                      {STR("x-oss-content-sha256"), STR("UNSIGNED-PAYLOAD")}};
+    struct sign_request put = {STR("PUT"),
+                               STR_NONE,
+                               STR(""),
+                               put_headers,
+                               ARRAY_LEN(put_headers),
+                               STR("UNSIGNED-PAYLOAD")};
+    struct sign_request get = {STR("GET"),  STR("/audit-bucket/"),  STR_NONE,
+                               get_headers, ARRAY_LEN(get_headers), STR("UNSIGNED-PAYLOAD")};
+    struct sign_pair params[] = {{STR("versioning"), STR("")}};
+    AUTO_BUF struct buf path = {0}, query = {0};
+
+    (void)state;
+    buf_init(&path, 1000);
+    buf_init(&query, 1000);
+    sign_escape(STR("/audit-bucket/pre/a b+c~\u00e9.gz"), true, &path);
+    put.path = buf_str(&path);
+    check_oss(&put, "113174aee6cca422141385f81362f8369efeb652e53a538ec70fe733a773f101");
+    sign_query_bare(params, 1, &query);
+    assert_str_eq(buf_str(&query), STR("versioning"));
+    get.query = buf_str(&query);
+    check_oss(&get, "68a8e1ebee9b94f9185861adbbd418d0e7f10618da48609b5046ac6473ffc857");
+}
+
 TESTS(TEST(escaping_keeps_the_unreserved_only), TEST(a_query_is_sorted_by_name_then_value),
       TEST(s3_s_example_get_object), TEST(s3_s_example_put_object),
       TEST(s3_s_examples_of_a_bucket_s_lifecycle_and_listing),
       TEST(a_request_too_long_to_sign_is_a_limit),
+      TEST(oss_requests_have_the_signatures_that_its_client_sends),
       TEST(the_new_sdk_s_requests_have_the_signatures_that_it_sent),
       TEST(a_signed_header_that_is_absent_is_invalid),
       TEST(v1_requests_of_both_sdks_have_the_signatures_that_they_sent))
