@@ -146,6 +146,22 @@ MUST_CHECK int control_session_seal(const struct crypto_key *master,
 MUST_CHECK int control_session_open(const struct crypto_key *master, struct str token,
                                     struct buf *plain, struct control_session *ret);
 
+/* An operator's word that one request may change a trail without what it would have to wait for (delivery protocol,
+ * rule 19). Who does not have the master key cannot give it, whatever rights an account's keys have. */
+struct control_force {
+    struct str key, nonce; /* of the request: access key, and what makes it the only one */
+    struct str action, trail;
+};
+#define FORCE_HEADER   "x-trailbus-force" /* of the request, with the token */
+#define FORCE_TTL_S    300
+#define FORCE_SIZE_MAX 128 /* of a token */
+/* The token: when it was given, and a signature. Errors are those of `ret_token`. */
+void control_force_sign(const struct crypto_key *master, const struct control_force *force,
+                        int64_t now_s, struct buf *ret_token);
+/* Whether `token` is of this request, and not older or newer than FORCE_TTL_S. */
+bool control_force_holds(const struct crypto_key *master, const struct control_force *force,
+                         struct str token, int64_t now_s);
+
 /* Users and groups: 1 to 64 of letters, digits, '.', '-', '_'; policies: 1 to 128 of letters, digits, '-'. */
 bool control_name_valid(struct str name);
 bool control_policy_name_valid(struct str name);

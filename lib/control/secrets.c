@@ -1,8 +1,10 @@
-/* secrets.c - access keys: secrets sealed and opened, temporary keys, new names. */
+/* secrets.c - access keys: secrets sealed and opened, temporary keys, forced changes, new names. */
 #include "control/control.h"
 
 #define TOKEN_PURPOSE  "security tokens"
 #define TOKEN_SIZE_MAX 1024
+
+#define FORCED_SIZE_MAX 4096 /* of what is signed */
 
 int control_secret_seal(const struct crypto_key *master, struct str key_id, struct str secret,
                         struct buf *out)
@@ -105,6 +107,54 @@ int control_session_open(const struct crypto_key *master, struct str token, stru
     if (r == -ERR_LIMIT) /* longer than any of ours */
         return -ERR_INVALID;
     return r < 0 ? r : parse_session(buf_str(plain), ret);
+}
+
+/* ---- forced changes ---------------------------------------------------------------------------- */
+
+/* A line each: neither access keys nor actions nor names of trails that are taken hold a line's end, and the time
+ * comes first, so that no two requests have the same text. */
+static void sign_force(const struct crypto_key *master, const struct control_force *f,
+                       struct str time, struct buf *out)
+{
+    struct crypto_key key = crypto_derive(master, STR("forced changes"));
+    AUTO_BUF struct buf text = {0};
+    struct sha256 signature;
+
+    buf_init(&text, FORCED_SIZE_MAX);
+    buf_addf(&text, STR_FMT "\n" STR_FMT "\n" STR_FMT "\n" STR_FMT "\n" STR_FMT, STR_ARG(time),
+             STR_ARG(f->key), STR_ARG(f->nonce), STR_ARG(f->action), STR_ARG(f->trail));
+    signature = hmac_sha256(str_of((const char *)key.bytes, sizeof(key.bytes)), buf_str(&text));
+    if (buf_error(&text) == 0)
+        buf_add_base64(out, (const char *)signature.bytes, sizeof(signature.bytes));
+    else if (out->error == 0)
+        out->error = buf_error(&text);
+    crypto_wipe(&key, sizeof(key));
+}
+
+void control_force_sign(const struct crypto_key *master, const struct control_force *force,
+                        int64_t now_s, struct buf *ret_token)
+{
+    AUTO_BUF struct buf time = {0};
+
+    buf_init(&time, FORCE_SIZE_MAX);
+    buf_addf(&time, "%lld", (long long)now_s);
+    buf_addf(ret_token, STR_FMT ".", STR_ARG(buf_str(&time)));
+    sign_force(master, force, buf_str(&time), ret_token);
+}
+
+bool control_force_holds(const struct crypto_key *master, const struct control_force *force,
+                         struct str token, int64_t now_s)
+{
+    AUTO_BUF struct buf expected = {0};
+    struct str signature = token, time;
+    int64_t time_s;
+
+    if (!str_split(&signature, '.', &time) || !str_to_i64(time, &time_s) ||
+        time_s < now_s - FORCE_TTL_S || time_s > now_s + FORCE_TTL_S)
+        return false;
+    buf_init(&expected, FORCE_SIZE_MAX);
+    sign_force(master, force, time, &expected);
+    return buf_error(&expected) == 0 && crypto_equal(buf_str(&expected), signature);
 }
 
 /* ---- new names --------------------------------------------------------------------------------- */

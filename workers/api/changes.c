@@ -472,7 +472,8 @@ static int attempt(struct changes *c, struct change_call *call, struct why *why)
     return r < 0 ? r : WRITTEN;
 }
 
-/* Nobody else waits meanwhile: the fence is not held. */
+/* Nobody else waits meanwhile: the fence is not held. A forced change waits as well, so that as little as possible
+ * is lost, and is then written all the same. */
 static int wait_for_those_before(struct changes *c, struct change_call *call, struct why *why)
 {
     int r;
@@ -480,6 +481,10 @@ static int wait_for_those_before(struct changes *c, struct change_call *call, st
     (void)pthread_mutex_unlock(&c->lock);
     r = passing_wait(c->service, why);
     (void)pthread_mutex_lock(&c->lock);
+    if (r < 0 && call->caller->forced) {
+        log_warning("a change of a trail is forced: %s", why->text);
+        r = 0;
+    }
     call->waited = r == 0;
     return r;
 }

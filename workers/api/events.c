@@ -59,6 +59,8 @@ static struct jsondoc *parameters_of(const struct caller *c)
         if (name && *name)
             (void)jsondoc_set_str(doc, name, clean(c->call->params[i].value, 4096));
     }
+    if (doc && c->forced)
+        (void)jsondoc_set_str(doc, "Force", STR("true"));
     return doc;
 }
 

@@ -333,10 +333,31 @@ static int check_rights(const struct caller *c, const struct operation *op,
     return -ERR_INVALID;
 }
 
+/* ---- is it forced ----------------------------------------------------------------------------------------- */
+
+/* Only a token that holds for this very request does; a wrong one is refused, not passed over. */
+static int check_force(const struct rpc_request *request, struct caller *c,
+                       struct rpc_failure *failure)
+{
+    struct control_force force = {.key = c->access_key,
+                                  .nonce = c->call->nonce,
+                                  .action = c->call->action,
+                                  .trail = rpc_param(c->call, "Name")};
+    struct str token;
+
+    if (!rpc_header(request, FORCE_HEADER, &token))
+        return 0;
+    c->forced = control_force_holds(&c->service->master, &force, token, c->now_s);
+    return c->forced ? 0
+                     : rpc_fail(failure, "NoPermission",
+                                "The token in " FORCE_HEADER
+                                " is not of this request and this deployment, or too old.");
+}
+
 /* ---- the request -------------------------------------------------------------------------------------------- */
 
-static int run_operation(const struct caller *c, struct jsondoc *answer,
-                         struct rpc_failure *failure)
+static int run_operation(const struct rpc_request *request, struct caller *c,
+                         struct jsondoc *answer, struct rpc_failure *failure)
 {
     const struct operation *op = find_operation(c->call->action, failure);
     int r;
@@ -347,6 +368,8 @@ static int run_operation(const struct caller *c, struct jsondoc *answer,
         r = rpc_fail(failure, "Throttling.User", NULL);
     else
         r = check_rights(c, op, failure);
+    if (r == 0)
+        r = check_force(request, c, failure);
     if (r == 0)
         r = op->run(c, answer, failure);
     if (r > 0)
@@ -416,7 +439,7 @@ void service_handle(struct service *s, struct str region, const struct rpc_reque
     if (r == 0)
         r = authenticate(s, request, call, &c, &failure);
     if (r == 0)
-        r = run_operation(&c, answer, &failure);
+        r = run_operation(request, &c, answer, &failure);
     count(s, &failure);
     render(&c, &failure, call->xml, answer, ret);
 }

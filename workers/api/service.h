@@ -89,6 +89,7 @@ struct caller {
     int64_t session_s;    /* when the access key was made, if it is a temporary one; else 0 */
     char request_id[UUID_SIZE];
     int64_t now_s;
+    bool forced; /* an operator said that nothing has to be waited for */
     struct arena *arena;
 };
 

@@ -232,6 +232,66 @@ static void a_record_that_cannot_be_written_says_so(void **state)
     assert_int_not_equal(buf_error(&value), 0);
 }
 
+static bool holds(const struct crypto_key *master, struct control_force force,
+                  const struct buf *token, int64_t now_s)
+{
+    return control_force_holds(master, &force, buf_str(token), now_s);
+}
+
+static void a_forced_change_is_of_one_request_and_soon(void **state)
+{
+    const struct control_force force = {STR("LTAI1"), STR("n-1"), STR("StopLogging"),
+                                        STR("trail-1")};
+    struct crypto_key master = {.bytes = {1, 2, 3}}, other = {.bytes = {1, 2, 4}};
+    AUTO_BUF struct buf token = {0};
+    const int64_t now_s = 1795420800;
+    (void)state;
+
+    buf_init(&token, FORCE_SIZE_MAX);
+    control_force_sign(&master, &force, now_s, &token);
+    assert_int_equal(buf_error(&token), 0);
+    assert_true(holds(&master, force, &token, now_s));
+    assert_true(holds(&master, force, &token, now_s + FORCE_TTL_S));
+    assert_true(holds(&master, force, &token, now_s - FORCE_TTL_S));
+    assert_false(holds(&master, force, &token, now_s + FORCE_TTL_S + 1));
+    assert_false(holds(&master, force, &token, now_s - FORCE_TTL_S - 1));
+    assert_false(holds(&other, force, &token, now_s));
+    for (int i = 0; i < 4; i++) {
+        struct control_force wrong = force;
+        struct str *const members[] = {&wrong.key, &wrong.nonce, &wrong.action, &wrong.trail};
+
+        *members[i] = STR("x");
+        assert_false(holds(&master, wrong, &token, now_s));
+    }
+}
+
+/* One byte more, less or other at any place; and what was never one. */
+static void a_token_of_force_is_taken_whole(void **state)
+{
+    static const char *const others[] = {"", ".", "1795420800", "1795420800.", ".x", "true"};
+    const struct control_force force = {STR("k"), STR("n"), STR("a"), STR("t")};
+    struct crypto_key master = {.bytes = {1}};
+    AUTO_BUF struct buf token = {0};
+    const int64_t now_s = 1795420800;
+    (void)state;
+
+    buf_init(&token, FORCE_SIZE_MAX);
+    control_force_sign(&master, &force, now_s, &token);
+    for (size_t i = 0; i < token.len; i++) {
+        char kept = token.at[i];
+
+        assert_false(control_force_holds(&master, &force, str_of(token.at, i), now_s));
+        token.at[i] = kept == '1' ? '2' : '1';
+        assert_false(holds(&master, force, &token, now_s));
+        token.at[i] = kept;
+    }
+    assert_true(holds(&master, force, &token, now_s));
+    buf_addf(&token, "=");
+    assert_false(holds(&master, force, &token, now_s));
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        assert_false(control_force_holds(&master, &force, str_from(others[i]), now_s));
+}
+
 static void a_secret_is_opened_only_for_the_key_it_was_sealed_for(void **state)
 {
     static const struct crypto_key master = {{1, 2, 3}}, other = {{1, 2, 4}};
@@ -291,4 +351,5 @@ TESTS(CASE(each_kind_of_record_is_found_again), CASE(what_is_not_there_is_null_o
       CASE(thousands_are_found_by_id_and_listed_in_order), CASE(what_is_written_is_read),
       CASE(a_record_that_cannot_be_written_says_so),
       CASE(a_secret_is_opened_only_for_the_key_it_was_sealed_for),
+      CASE(a_forced_change_is_of_one_request_and_soon), CASE(a_token_of_force_is_taken_whole),
       CASE(new_names_have_their_forms_and_differ))
