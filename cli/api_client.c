@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "crypto/crypto.h"
+#include "control/control.h"
 #include "http/http.h"
 #include "jsondoc/jsondoc.h"
 #include "rpc/rpc.h"
@@ -107,7 +107,7 @@ static const char *header(struct arena *memory, const char *name, struct str val
 static int send_request(struct api *api, const struct api_request *request, struct http_answer *ret)
 {
     AUTO_BUF struct buf signature = {0}, url = {0};
-    const char *headers[12] = {NULL};
+    const char *headers[14] = {NULL};
     size_t count = 0;
     int r;
 
@@ -130,6 +130,8 @@ static int send_request(struct api *api, const struct api_request *request, stru
         headers[count++] = header(api->memory, "x-acs-accesskey-id", api->key);
         headers[count++] = header(api->memory, "x-acs-security-token", request->token);
     }
+    if (request->force.len)
+        headers[count++] = header(api->memory, FORCE_HEADER, request->force);
     headers[count++] = "user-agent: trailctl/" TRAILBUS_VERSION;
     headers[count++] = "content-type:"; /* there is no body: none is sent */
     for (size_t i = 0; i < count; i++)
@@ -189,9 +191,18 @@ static int refused(struct api *api, const struct http_answer *answer, struct why
                    help ? help : "", help ? ")" : "");
 }
 
-static int call_once(struct api *api, const char *action, struct str query, struct str *ret_body,
-                     struct why *reterr_why)
+static struct str param(const struct api_params *params, const char *name)
 {
+    for (size_t i = 0; i < params->count; i++)
+        if (str_eq(params->at[i].name, str_from(name)))
+            return params->at[i].value;
+    return STR("");
+}
+
+static int call_once(struct api *api, const char *action, const struct api_params *params,
+                     struct str query, struct str *ret_body, struct why *reterr_why)
+{
+    AUTO_BUF struct buf force = {0};
     char date[TIME_TEXT_SIZE], nonce[UUID_SIZE];
     struct http_answer answer = {0};
     int r;
@@ -200,13 +211,24 @@ static int call_once(struct api *api, const char *action, struct str query, stru
     api->code[0] = '\0';
     time_format(cli_now_s(), date);
     crypto_uuid(nonce);
+    buf_init(&force, FORCE_SIZE_MAX);
+    if (api->force)
+        control_force_sign(api->force,
+                           &(struct control_force){.key = api->key,
+                                                   .nonce = str_from(nonce),
+                                                   .action = str_from(action),
+                                                   .trail = param(params, "Name")},
+                           cli_now_s(), &force);
+    if (buf_error(&force))
+        return buf_error(&force);
     r = send_request(api,
                      &(struct api_request){.host = api->host,
                                            .action = str_from(action),
                                            .date = str_from(date),
                                            .nonce = str_from(nonce),
                                            .query = query,
-                                           .token = api->token},
+                                           .token = api->token,
+                                           .force = buf_str(&force)},
                      &answer);
     if (r < 0)
         return why_set(reterr_why, r, "the API at " STR_FMT " does not answer; is it running? (%s)",
@@ -228,7 +250,7 @@ int api_call(struct api *api, const char *action, struct api_params *params, str
     if (buf_error(&query))
         return why_set(reterr_why, buf_error(&query), "the request is too large");
     for (int waited_ms = 0;; waited_ms += THROTTLE_WAIT_MS) {
-        r = call_once(api, action, buf_str(&query), ret_body, reterr_why);
+        r = call_once(api, action, params, buf_str(&query), ret_body, reterr_why);
         if (r == 0 || !str_starts(str_from(api->code), STR("Throttling")) ||
             waited_ms >= API_THROTTLED_MS)
             return r;

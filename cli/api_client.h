@@ -4,13 +4,14 @@
  * settings say: TRAILBUS_API or TRAILBUS_API_<REGION>, TRAILBUS_ACCESS_KEY_ID, TRAILBUS_ACCESS_KEY_SECRET, and for
  * a temporary key TRAILBUS_SECURITY_TOKEN.
  *
- * Layer: I/O, but for api_sign(). DEPS base, crypto, http, jsondoc, sign.
+ * Layer: I/O, but for api_sign(). DEPS base, control, crypto, http, jsondoc, sign.
  */
 #ifndef CLI_API_CLIENT_H
 #define CLI_API_CLIENT_H
 
 #include "base/base.h"
 #include "cli/cli.h"
+#include "crypto/crypto.h"
 #include "sign/sign.h"
 
 #define API_PARAMS_MAX 16
@@ -22,9 +23,10 @@
 struct api {
     struct str address; /* as it was given, for messages */
     struct str scheme, host, key, secret;
-    struct str token;             /* of a temporary key; else empty */
-    struct arena *memory;         /* of the last answer */
-    char code[API_CODE_SIZE_MAX]; /* of the last call: why the API refused; "" otherwise */
+    struct str token;               /* of a temporary key; else empty */
+    const struct crypto_key *force; /* the master key: calls are forced by an operator; else NULL */
+    struct arena *memory;           /* of the last answer */
+    char code[API_CODE_SIZE_MAX];   /* of the last call: why the API refused; "" otherwise */
 };
 
 struct api_params {
@@ -56,6 +58,7 @@ struct api_request {
     struct str host, action, date, nonce; /* date: 2026-11-23T08:00:00Z */
     struct str query;                     /* canonical: sign_query() */
     struct str token;                     /* of a temporary key; else empty */
+    struct str force;                     /* an operator's token; else empty */
 };
 /* Value of the header Authorization over the headers host and x-acs-*. */
 MUST_CHECK int api_sign(struct str key, struct str secret, const struct api_request *request,

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "cli/api_client.h"
+#include "cli/deployment.h"
 #include "cli/output.h"
 #include "jsondoc/jsondoc.h"
 
@@ -30,9 +31,9 @@ static size_t add_settings(struct cli *cli, struct api_params *params)
     return count;
 }
 
-/* Calls `action` with the trail's name and what `params` has. */
-static int change(struct cli *cli, const char *action, struct api_params *params,
-                  struct why *reterr_why)
+/* Calls `action` with the trail's name and what `params` has; `force`: NULL, or the master key. */
+static int change_with(struct cli *cli, const char *action, struct api_params *params,
+                       const struct crypto_key *force, struct why *reterr_why)
 {
     AUTO_API struct api api = {0};
     struct str body;
@@ -40,8 +41,37 @@ static int change(struct cli *cli, const char *action, struct api_params *params
 
     if (r < 0)
         return r;
+    api.force = force;
     api_param(params, "Name", args_word(&cli->args, 0));
     return api_call(&api, action, params, &body, reterr_why);
+}
+
+static int change(struct cli *cli, const char *action, struct api_params *params,
+                  struct why *reterr_why)
+{
+    return change_with(cli, action, params, NULL, reterr_why);
+}
+
+/* A change that may deliver less: with --force, and the master key, it does not depend on what has to pass before. */
+static int narrow(struct cli *cli, const char *action, struct api_params *params,
+                  struct why *reterr_why)
+{
+    AUTO_DEPLOYMENT struct deployment deployment = {0};
+    struct crypto_key master = {0};
+    int r;
+
+    if (!args_has(&cli->args, "force"))
+        return change(cli, action, params, reterr_why);
+    r = deployment_open(cli, &deployment, reterr_why);
+    if (r == 0)
+        r = deployment_master_key(&deployment, &master, reterr_why);
+    if (r == 0)
+        r = change_with(cli, action, params, &master, reterr_why);
+    crypto_wipe(&master, sizeof(master));
+    if (r == 0)
+        (void)fprintf(stderr, "forced: what was logged before and is still on its way may never be "
+                              "delivered; LookupEvents will show it\n");
+    return r;
 }
 
 static int trail_create(struct cli *cli, struct why *reterr_why)
@@ -66,7 +96,7 @@ static int trail_update(struct cli *cli, struct why *reterr_why)
 
     if (add_settings(cli, &params) == 0)
         return cli_misused(cli, reterr_why, "it needs at least one option that says what changes");
-    r = change(cli, "UpdateTrail", &params, reterr_why);
+    r = narrow(cli, "UpdateTrail", &params, reterr_why);
     if (r == 0)
         printf("%s is changed, for what happens from now on\n", args_word(&cli->args, 0).at);
     return r;
@@ -74,7 +104,7 @@ static int trail_update(struct cli *cli, struct why *reterr_why)
 
 static int trail_delete(struct cli *cli, struct why *reterr_why)
 {
-    int r = change(cli, "DeleteTrail", &(struct api_params){0}, reterr_why);
+    int r = narrow(cli, "DeleteTrail", &(struct api_params){0}, reterr_why);
 
     if (r == 0)
         printf("%s is deleted; what it delivered stays\n", args_word(&cli->args, 0).at);
@@ -92,7 +122,7 @@ static int trail_start(struct cli *cli, struct why *reterr_why)
 
 static int trail_stop(struct cli *cli, struct why *reterr_why)
 {
-    int r = change(cli, "StopLogging", &(struct api_params){0}, reterr_why);
+    int r = narrow(cli, "StopLogging", &(struct api_params){0}, reterr_why);
 
     if (r == 0)
         printf("%s is stopped; what happened before is still delivered\n",
@@ -259,14 +289,31 @@ static int trail_status(struct cli *cli, struct why *reterr_why)
         "region", "REGION", "whose API is asked: TRAILBUS_API_<REGION>; else TRAILBUS_API", false  \
     }
 
-static const struct arg_option settings_options[] = {
-    REGION_OPTION,
-    {"bucket", "BUCKET", "where the objects go", false},
-    {"prefix", "PREFIX", "what their keys begin with; '' for nothing", false},
-    {"regions", "REGIONS", "All, or regions separated by commas, whose events are wanted", false},
-    {"events", "All|Write|Read", "which events are wanted", false},
-    ARG_OPTIONS_END,
-};
+#define SETTINGS_OPTIONS                                                                           \
+    {"bucket", "BUCKET", "where the objects go", false},                                           \
+        {"prefix", "PREFIX", "what their keys begin with; '' for nothing", false},                 \
+        {"regions", "REGIONS", "All, or regions separated by commas, whose events are wanted",     \
+         false},                                                                                   \
+    {                                                                                              \
+        "events", "All|Write|Read", "which events are wanted", false                               \
+    }
+#define FORCE_OPTION                                                                               \
+    {                                                                                              \
+        "force", NULL, "do it even when what was logged before has not passed", false              \
+    }
+#define FORCE_HELP                                                                                 \
+    "It is refused (ServiceUnavailable) when what was logged before does not pass the "            \
+    "normalizers "                                                                                 \
+    "and the router within seconds, so that nobody hides an act by changing the trail after it. "  \
+    "--force changes it all the same: acts that are still on their way may then be missing from "  \
+    "the bucket, though not from LookupEvents. Only who can read the master key of the "           \
+    "configuration may; the event of the call says Force."
+
+static const struct arg_option create_options[] = {REGION_OPTION, SETTINGS_OPTIONS,
+                                                   ARG_OPTIONS_END};
+static const struct arg_option update_options[] = {REGION_OPTION, SETTINGS_OPTIONS, FORCE_OPTION,
+                                                   ARG_OPTIONS_END};
+static const struct arg_option narrow_options[] = {REGION_OPTION, FORCE_OPTION, ARG_OPTIONS_END};
 static const struct arg_option name_options[] = {REGION_OPTION, ARG_OPTIONS_END};
 static const struct arg_option look_options[] = {
     REGION_OPTION,
@@ -279,13 +326,15 @@ const struct command trail_commands[] = {
      "The bucket must be there. Name: 6 to 36 lower-case letters, digits, - and _, a letter first. "
      "Prefix: 6 to 32 letters, digits, -, _ and /, a letter first. Without --regions and --events "
      "all are wanted.",
-     settings_options, trail_create},
+     create_options, trail_create},
     {"trail update", "NAME", 1, 1, "changes what is given, and leaves the rest",
-     "Events logged before the change go where they went before.", settings_options, trail_update},
-    {"trail delete", "NAME", 1, 1, "deletes a trail, not its objects", "", name_options,
+     "Events logged before the change go where they went before. Does it deliver less, or "
+     "elsewhere? " FORCE_HELP,
+     update_options, trail_update},
+    {"trail delete", "NAME", 1, 1, "deletes a trail, not its objects", FORCE_HELP, narrow_options,
      trail_delete},
     {"trail start", "NAME", 1, 1, "delivers from now on", "", name_options, trail_start},
-    {"trail stop", "NAME", 1, 1, "delivers no longer", "", name_options, trail_stop},
+    {"trail stop", "NAME", 1, 1, "delivers no longer", FORCE_HELP, narrow_options, trail_stop},
     {"trail status", "NAME", 1, 1, "how a trail is, in words", "", look_options, trail_status},
     {"trail list", "", 0, 0, "the account's trails of a region", "", look_options, trail_list},
     COMMANDS_END,

@@ -196,6 +196,48 @@ def test_a_global_act_waits_for_the_router(stack):
     assert not hidden_in(stack, one, event)
 
 
+# --- Forced by an operator -----------------------------------------------------------------------------------
+
+
+def own_events(one):
+    return [event for event in one.caller.events(("EventName", "StopLogging")) if not event.get("errorCode")]
+
+
+def test_an_operator_forces_what_cannot_be_waited_for_and_it_shows(stack):
+    [one] = proof.auditors(stack, 1, "forced")
+    stack.kill("router")
+    try:
+        publish(stack, act(one.account, 1, eventName="CreateUser", serviceName="Ram"))
+        with pytest.raises(RuntimeError, match="ServiceUnavailable"):
+            stack.trailctl("trail", "stop", "trail-1", account=one.caller.account)
+        assert one.caller("GetTrailStatus", name="trail-1")["IsLogging"]
+        stack.trailctl("trail", "stop", "trail-1", "--force", account=one.caller.account)
+        assert not one.caller("GetTrailStatus", name="trail-1")["IsLogging"]
+        assert any(event["eventName"] == "StopLogging" and event["requestParameters"].get("Force") == "true"
+                   for event in in_bucket(stack, one).values())
+        [shown] = eventually(lambda: own_events(one))
+        assert shown["requestParameters"]["Force"] == "true"
+    finally:
+        stack.start("router")
+
+
+def in_bucket(stack, one):
+    proof.wait_until_quiet(stack)
+    return proof.in_buckets(stack, [one])[one.account]
+
+
+def test_who_has_no_master_key_cannot_force(stack, tmp_path):
+    [one] = proof.auditors(stack, 1, "unforced")
+    foreign = tmp_path / "trailbus.conf"
+    (tmp_path / "master.key").write_text("0" * 63 + "1\n")
+    (tmp_path / "master.key").chmod(0o600)
+    text = (stack.run / "trailbus.conf").read_text()
+    foreign.write_text(text.replace(str(stack.run / "secrets" / "master.key"), str(tmp_path / "master.key")))
+    with pytest.raises(RuntimeError, match="NoPermission"):
+        stack.trailctl("trail", "stop", "trail-1", "--force", "--config", foreign, account=one.caller.account)
+    assert one.caller("GetTrailStatus", name="trail-1")["IsLogging"]
+
+
 def stopped(caller):
     try:
         return caller("StopLogging", name="trail-1")
