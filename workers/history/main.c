@@ -408,7 +408,7 @@ static void beat(struct worker *w, struct heartbeat *heartbeat, const char *stat
     for (int32_t i = 0; i < BUS_PARTITIONS_MAX && w->consumer; i++)
         if (w->parts[i].writer)
             view.lag += MAX_OF(bus_consumer_end(w->consumer, i) - w->parts[i].next, (int64_t)0);
-    for (int32_t i = 0; i < BUS_PARTITIONS_MAX && daemon_now_ms() >= heartbeat->next_ms; i++)
+    for (int32_t i = 0; i < BUS_PARTITIONS_MAX && w->assigned; i++) /* all of them are begun then */
         if (w->parts[i].writer)
             heartbeat_tally(heartbeat, i, history_writer_position(w->parts[i].writer)->next,
                             &w->parts[i].kept);
