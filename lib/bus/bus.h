@@ -170,7 +170,8 @@ MUST_CHECK int bus_abort(struct bus_producer *producer, int timeout_ms, struct w
 
 struct bus_reader;
 
-/* Reads `topic` from the positions given. `committed`: only what is committed. */
+/* Reads `topic` from the positions given. `committed`: only what is committed. What `settings` names stays with
+ * the caller, for as long as the reader lives. */
 MUST_CHECK int bus_reader_open(const struct bus_settings *settings, const char *topic,
                                bool committed, const struct bus_position *positions, size_t count,
                                struct bus_reader **ret, struct why *reterr_why);

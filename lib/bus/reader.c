@@ -5,9 +5,15 @@
 
 #include "log/log.h"
 
+/* A handle is assigned once. One that is assigned again before its last assignment is in force stops the same partition
+ * twice, and librdkafka 2.0.2 aborts the process ("rktp->rktp_started"). So going elsewhere means another handle, made
+ * when something is to be read there: many seeks in a row cost one. */
 struct bus_reader {
-    rd_kafka_t *rk;
+    struct bus_settings settings;
+    bool committed;
+    rd_kafka_t *rk; /* NULL: to be made, for `from` */
     char *topic;
+    rd_kafka_topic_partition_list_t *from; /* NULL: being read */
     rd_kafka_message_t *held;
 };
 
@@ -35,6 +41,66 @@ static rd_kafka_t *open_handle(const struct bus_settings *settings, bool committ
     return rk;
 }
 
+static void release(struct bus_reader *reader)
+{
+    if (reader->held)
+        rd_kafka_message_destroy(reader->held);
+    reader->held = NULL;
+}
+
+static void close_handle(struct bus_reader *reader)
+{
+    release(reader);
+    if (!reader->rk)
+        return;
+    (void)rd_kafka_consumer_close(reader->rk);
+    rd_kafka_destroy(reader->rk);
+    reader->rk = NULL;
+}
+
+static void forget_from(struct bus_reader *reader)
+{
+    if (reader->from)
+        rd_kafka_topic_partition_list_destroy(reader->from);
+    reader->from = NULL;
+}
+
+void bus_reader_close(struct bus_reader *reader)
+{
+    if (!reader)
+        return;
+    close_handle(reader);
+    forget_from(reader);
+    free(reader->topic);
+    free(reader);
+}
+
+/* Reads from where it was sent. */
+static int begin(struct bus_reader *reader, struct why *reterr_why)
+{
+    int r = 0;
+
+    if (!reader->from)
+        return 0;
+    close_handle(reader);
+    reader->rk = open_handle(&reader->settings, reader->committed, &r, reterr_why);
+    if (reader->rk)
+        r = door_error(rd_kafka_assign(reader->rk, reader->from));
+    if (r < 0)
+        close_handle(reader);
+    else
+        forget_from(reader);
+    return r;
+}
+
+int bus_reader_seek(struct bus_reader *reader, const struct bus_position *positions, size_t count)
+{
+    release(reader);
+    forget_from(reader);
+    reader->from = door_list(reader->topic, positions, count);
+    return reader->from ? 0 : -ERR_NOMEM;
+}
+
 int bus_reader_open(const struct bus_settings *settings, const char *topic, bool committed,
                     const struct bus_position *positions, size_t count, struct bus_reader **ret,
                     struct why *reterr_why)
@@ -44,13 +110,14 @@ int bus_reader_open(const struct bus_settings *settings, const char *topic, bool
 
     if (!reader)
         return -ERR_NOMEM;
+    reader->settings = *settings;
+    reader->committed = committed;
     reader->topic = str_dup(str_from(topic));
     if (!reader->topic)
         return -ERR_NOMEM;
-    reader->rk = open_handle(settings, committed, &r, reterr_why);
-    if (!reader->rk)
-        return r;
     r = bus_reader_seek(reader, positions, count);
+    if (r == 0)
+        r = begin(reader, reterr_why);
     if (r < 0)
         return why_set(reterr_why, r, "cannot read %s", topic);
     *ret = reader;
@@ -58,43 +125,16 @@ int bus_reader_open(const struct bus_settings *settings, const char *topic, bool
     return 0;
 }
 
-static void release(struct bus_reader *reader)
-{
-    if (reader->held)
-        rd_kafka_message_destroy(reader->held);
-    reader->held = NULL;
-}
-
-void bus_reader_close(struct bus_reader *reader)
-{
-    if (!reader)
-        return;
-    release(reader);
-    if (reader->rk) {
-        (void)rd_kafka_consumer_close(reader->rk);
-        rd_kafka_destroy(reader->rk);
-    }
-    free(reader->topic);
-    free(reader);
-}
-
-int bus_reader_seek(struct bus_reader *reader, const struct bus_position *positions, size_t count)
-{
-    rd_kafka_topic_partition_list_t *list = door_list(reader->topic, positions, count);
-    rd_kafka_resp_err_t err;
-
-    release(reader);
-    err = rd_kafka_assign(reader->rk, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    return door_error(err);
-}
-
 int bus_reader_poll(struct bus_reader *reader, int timeout_ms, struct bus_input *ret)
 {
     const rd_kafka_message_t *m;
+    int r;
 
     *ret = (struct bus_input){.kind = BUS_INPUT_NONE};
     release(reader);
+    r = begin(reader, NULL);
+    if (r < 0)
+        return r;
     m = reader->held = rd_kafka_consumer_poll(reader->rk, timeout_ms);
     if (!m)
         return 0;

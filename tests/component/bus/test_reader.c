@@ -1,0 +1,77 @@
+/* test_reader.c - a reader that is sent here and there.
+ *
+ * services: kafka
+ */
+#include <stdio.h>
+
+#include "bus/bus.h"
+
+#include "test.h"
+
+#define RECORDS 500
+#define SEEKS   300
+#define WAIT_MS 10000
+
+static struct why why;
+
+static struct bus_settings settings(void)
+{
+    return (struct bus_settings){str_from(getenv("TRAILBUS_KAFKA")), STR("test")};
+}
+
+static struct topic_name make_topic(void)
+{
+    AUTO(bus_admin_close) struct bus_admin *admin = NULL;
+    AUTO(bus_producer_close) struct bus_producer *producer = NULL;
+    struct topic_name topic = topic_name(TOPIC_RAW, STR("cn-hangzhou"));
+    struct bus_settings s = settings();
+
+    assert_ok(bus_admin_open(&s, &admin, &why), why);
+    assert_ok(bus_admin_create(admin, topic.text, 1, 1, topic_settings(TOPIC_RAW), &why), why);
+    assert_ok(bus_producer_open(&s, NULL, 0, &producer, &why), why);
+    for (int i = 0; i < RECORDS; i++)
+        assert_ok(
+            bus_producer_write(producer, topic.text, 0, STR("key"), STR("value"), NULL, 0, NULL),
+            why);
+    assert_ok(bus_producer_flush(producer, WAIT_MS), why);
+    return topic;
+}
+
+static int64_t first_offset(struct bus_reader *reader)
+{
+    for (int waited_ms = 0; waited_ms < WAIT_MS; waited_ms += 100) {
+        struct bus_input input;
+
+        assert_ok(bus_reader_poll(reader, 100, &input), why);
+        if (input.kind == BUS_INPUT_RECORD)
+            return input.record.offset;
+    }
+    return -1;
+}
+
+/* As delivery does when a destination comes back: once a stream that is late, some of them before a record came. */
+static void a_reader_that_is_sent_elsewhere_again_and_again_reads_from_the_last_place(void **state)
+{
+    struct topic_name topic = make_topic();
+    struct draws draws = draws_begin();
+    struct bus_settings s = settings();
+    struct bus_position position = {.partition = 0, .offset = RECORDS - 1};
+    AUTO(bus_reader_close) struct bus_reader *reader = NULL;
+
+    (void)state;
+    assert_ok(bus_reader_open(&s, topic.text, true, &position, 1, &reader, &why), why);
+    for (int i = 0; i < SEEKS; i++) {
+        struct bus_input input;
+
+        position.offset = (int64_t)draws_next(&draws, RECORDS);
+        assert_ok(bus_reader_seek(reader, &position, 1), why);
+        if (draws_next(&draws, 10) == 0)
+            assert_ok(bus_reader_poll(reader, (int)draws_next(&draws, 20), &input), why);
+        if (draws_next(&draws, 20) == 0)
+            assert_int_equal(first_offset(reader), position.offset);
+    }
+    assert_ok(bus_reader_seek(reader, &position, 1), why);
+    assert_int_equal(first_offset(reader), position.offset);
+}
+
+TESTS(TEST(a_reader_that_is_sent_elsewhere_again_and_again_reads_from_the_last_place))
