@@ -16,20 +16,22 @@ def records(brokers, topic, start=None, committed=True):
     consumer = _consumer(brokers, committed)
     try:
         partitions = _partitions(consumer, topic)
-        start = start or {}
+        start, waiting, until = start or {}, set(partitions), time.monotonic() + READ_S
+        # While records keep coming the client does not say that it is at the end: so it is asked for beforehand. Nor does
+        # it show the markers of transactions, which may be the last there is: then it does say so.
+        ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), READ_S)[1] for p in partitions}
         consumer.assign([TopicPartition(topic, p, start.get(p, OFFSET_BEGINNING)) for p in partitions])
-        waiting, until = set(partitions), time.monotonic() + READ_S
         while waiting:
             if time.monotonic() > until:
                 raise TimeoutError(f"{topic}: no end was reached in {READ_S} s")
             for message in consumer.consume(1000, 0.02):  # waits that long for all of them
-                if not message.error():
+                if message.error() and message.error().code() != KafkaError._PARTITION_EOF:
+                    raise RuntimeError(f"{topic}: {message.error()}")
+                if message.error() or message.offset() + 1 >= ends[message.partition()]:
+                    waiting.discard(message.partition())
+                if not message.error() and message.offset() < ends[message.partition()]:
                     yield Record(message.partition(), message.offset(), message.timestamp()[1], message.key(),
                                  message.value(), dict(message.headers() or []))
-                elif message.error().code() == KafkaError._PARTITION_EOF:
-                    waiting.discard(message.partition())
-                else:
-                    raise RuntimeError(f"{topic}: {message.error()}")
     finally:
         consumer.close()
 
