@@ -112,7 +112,7 @@ def test_kcat_shows_what_was_rejected_and_why(stack, auditor):
 
     def rejected():
         said = run("kcat", "-b", stack.env["TRAILBUS_KAFKA"], "-t", f"rejected.{REGION}", "-C", "-e", "-q", "-f", "%k|%h|%s\n")
-        return [line for line in said.decode().splitlines() if line.startswith(auditor.account + "|")]
+        return [line for line in said.decode(errors="replace").splitlines() if line.startswith(auditor.account + "|")]
 
     [line] = eventually(rejected)
     assert "trailbus-reason=missing_field" in line and f"trailbus-origin=raw.{REGION}/" in line
