@@ -85,6 +85,57 @@ int deployment_partitions(const struct deployment *deployment, struct bus_admin 
                : 0;
 }
 
+/* ---- transactions ------------------------------------------------------------------------------ */
+
+static int64_t monotonic_ms(void)
+{
+    struct timespec t;
+
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int take_fence(struct bus_producer *producer, struct why *reterr_why)
+{
+    int64_t deadline_ms = monotonic_ms() + FENCE_TIMEOUT_MS;
+    int r;
+
+    do {
+        int64_t left_ms = MAX_OF(deadline_ms - monotonic_ms(), (int64_t)1000);
+
+        r = bus_transactions_init(producer, (int)left_ms, reterr_why);
+    } while (r < 0 && r != -ERR_FENCED && err_class(r) == ERR_CLASS_RETRY &&
+             monotonic_ms() < deadline_ms);
+    return r;
+}
+
+int deployment_fence(const struct deployment *deployment, const char *transactional_id,
+                     int timeout_ms, struct bus_producer **ret, struct why *reterr_why)
+{
+    AUTO(bus_producer_close) struct bus_producer *producer = NULL;
+    int r =
+        bus_producer_open(&deployment->bus, transactional_id, timeout_ms, &producer, reterr_why);
+
+    if (r == 0)
+        r = take_fence(producer, reterr_why);
+    if (r < 0)
+        return r;
+    *ret = producer;
+    producer = NULL;
+    return 0;
+}
+
+int deployment_commit(struct bus_producer *producer, struct why *reterr_why)
+{
+    int64_t deadline_ms = monotonic_ms() + COMMIT_TIMEOUT_MS;
+    int r;
+
+    do
+        r = bus_commit(producer, COMMIT_TIMEOUT_MS, reterr_why);
+    while (r == -ERR_TIMEOUT && monotonic_ms() < deadline_ms);
+    return r;
+}
+
 /* ---- control ----------------------------------------------------------------------------------- */
 
 static int control_there(const struct deployment *deployment, struct why *reterr_why)
@@ -143,28 +194,6 @@ struct control_pen {
     bool begun; /* a transaction */
 };
 
-static int64_t monotonic_ms(void)
-{
-    struct timespec t;
-
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static int take_fence(struct bus_producer *producer, struct why *reterr_why)
-{
-    int64_t deadline_ms = monotonic_ms() + FENCE_TIMEOUT_MS;
-    int r;
-
-    do {
-        int64_t left_ms = MAX_OF(deadline_ms - monotonic_ms(), (int64_t)1000);
-
-        r = bus_transactions_init(producer, (int)left_ms, reterr_why);
-    } while (r < 0 && r != -ERR_FENCED && err_class(r) == ERR_CLASS_RETRY &&
-             monotonic_ms() < deadline_ms);
-    return r;
-}
-
 int control_pen_open(const struct deployment *deployment, struct control_pen **ret,
                      struct why *reterr_why)
 {
@@ -175,9 +204,7 @@ int control_pen_open(const struct deployment *deployment, struct control_pen **r
         return -ERR_NOMEM;
     r = control_there(deployment, reterr_why);
     if (r == 0)
-        r = bus_producer_open(&deployment->bus, TRANSACTIONAL_ID, 0, &pen->producer, reterr_why);
-    if (r == 0)
-        r = take_fence(pen->producer, reterr_why);
+        r = deployment_fence(deployment, TRANSACTIONAL_ID, 0, &pen->producer, reterr_why);
     if (r == 0)
         r = control_view(deployment, &pen->view, reterr_why);
     if (r < 0)
@@ -218,14 +245,11 @@ int control_pen_write(struct control_pen *pen, struct str key, struct str value,
 
 int control_pen_commit(struct control_pen *pen, struct why *reterr_why)
 {
-    int64_t deadline_ms = monotonic_ms() + COMMIT_TIMEOUT_MS;
     int r;
 
     if (!pen->begun)
         return 0;
-    do
-        r = bus_commit(pen->producer, COMMIT_TIMEOUT_MS, reterr_why);
-    while (r == -ERR_TIMEOUT && monotonic_ms() < deadline_ms);
+    r = deployment_commit(pen->producer, reterr_why);
     pen->begun = r == -ERR_ABORTED || r == -ERR_TIMEOUT;
     if (r == -ERR_FENCED)
         return why_set(reterr_why, r,

@@ -53,6 +53,13 @@ MUST_CHECK int deployment_partitions(const struct deployment *deployment, struct
                                      const struct topic_name *topic, int32_t *ret,
                                      struct why *reterr_why);
 
+/* A producer that holds this transactional id: whoever held it before can commit nothing any more, and what they
+ * had not committed is gone. timeout_ms: as of bus_producer_open(). */
+MUST_CHECK int deployment_fence(const struct deployment *deployment, const char *transactional_id,
+                                int timeout_ms, struct bus_producer **ret, struct why *reterr_why);
+/* Commits what its transaction has; an outcome that is not known is asked for again, for a while. */
+MUST_CHECK int deployment_commit(struct bus_producer *producer, struct why *reterr_why);
+
 /* -ERR_CONFIG when there is no `control` yet. */
 MUST_CHECK int control_view(const struct deployment *deployment, struct control **ret,
                             struct why *reterr_why);

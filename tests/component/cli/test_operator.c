@@ -341,6 +341,18 @@ static void reject(struct bus_producer *producer, int32_t partition, const char 
     (void)usleep(2000); /* so that no two have the same time */
 }
 
+static void reject_one(struct world *w, const char *topic, struct str value)
+{
+    AUTO(bus_producer_close) struct bus_producer *producer = NULL;
+    const struct bus_header reason = {HEADER_REASON, STR("named")};
+
+    must(bus_producer_open(&w->deployment.bus, "test", 0, &producer, &why));
+    must(bus_transactions_init(producer, 30000, &why));
+    must(bus_begin(producer, &why));
+    must(bus_producer_write(producer, topic, 0, STR("123"), value, &reason, 1, NULL));
+    must(bus_commit(producer, 30000, &why));
+}
+
 static void rejected_records_are_listed_newest_first(void **state)
 {
     struct world *w = *state;
@@ -383,6 +395,208 @@ static void rejected_records_are_listed_newest_first(void **state)
     assert_int_equal(run(w, "rejected list --limit 0"), 2);
 }
 
+/* ---- published again ---------------------------------------------------------------------------- */
+
+#define MADE 30
+
+/* Text, JSON and bytes with zeros; of two accounts and two reasons. */
+static struct str made_value(int number, char ret[64])
+{
+    int len = snprintf(ret, 64, "%s%c%d", number % 2 ? "{\"n\":" : "\xc3\x01\xff",
+                       number % 3 ? ' ' : '\0', number);
+
+    return str_of(ret, (size_t)len);
+}
+
+static struct str made_key(int number)
+{
+    return number % 5 ? STR("1001") : STR("1002");
+}
+
+/* As the normalizer leaves them: some with a content type, at a time of their own. */
+static void make_rejected(struct world *w, const char *topic)
+{
+    AUTO(bus_producer_close) struct bus_producer *producer = NULL;
+    char value[64], received[32];
+
+    must(bus_producer_open(&w->deployment.bus, "test-2", 0, &producer, &why));
+    must(bus_transactions_init(producer, 30000, &why));
+    for (int i = 0; i < MADE; i++) {
+        const struct bus_header headers[] = {
+            {HEADER_REASON, i < 20 ? STR("malformed") : STR("conflict")},
+            {HEADER_RECEIVED, str_from(received)},
+            {HEADER_CONTENT_TYPE, STR(CONTENT_TYPE_JSON)}};
+
+        (void)snprintf(received, sizeof(received), "%lld", 1795420800000LL + i * 1000);
+        if (i % 10 == 0)
+            must(bus_begin(producer, &why));
+        must(bus_producer_write(producer, topic, i % 4, made_key(i), made_value(i, value), headers,
+                                i % 2 ? 3 : 2, NULL));
+        if (i % 10 == 9)
+            must(bus_commit(producer, 30000, &why));
+    }
+}
+
+struct came {
+    int count[MADE]; /* how often each lies in raw */
+    int total;
+};
+
+static int note_raw(void *arg, const struct bus_record *record)
+{
+    struct came *came = arg;
+    char value[64];
+    struct str type;
+
+    came->total++;
+    for (int i = 0; i < MADE; i++) {
+        if (!str_eq(record->value, made_value(i, value)))
+            continue;
+        assert_str_eq(record->key, made_key(i));
+        assert_int_equal(bus_record_header(record, HEADER_CONTENT_TYPE, &type), i % 2);
+        if (i % 2)
+            assert_str_eq(type, STR(CONTENT_TYPE_JSON));
+        came->count[i]++;
+        return 0;
+    }
+    fail_msg("a record in raw that nobody rejected");
+    return 0;
+}
+
+static struct came read_raw(struct world *w, const char *topic)
+{
+    AUTO(bus_admin_close) struct bus_admin *admin = NULL;
+    struct came came = {.total = 0};
+    int32_t partitions;
+    int64_t next;
+
+    must(bus_admin_open(&w->deployment.bus, &admin, &why));
+    must(bus_admin_partitions(admin, topic, &partitions, &why));
+    for (int32_t p = 0; p < partitions; p++)
+        must(bus_read_to_end(&w->deployment.bus, topic, p, 0, 30000, note_raw, &came, &next, &why));
+    return came;
+}
+
+static void assert_came(struct world *w, int from, int to, int times)
+{
+    struct came came = read_raw(w, "raw.eu-retry-1");
+
+    for (int i = from; i < to; i++)
+        assert_int_equal(came.count[i], times);
+}
+
+static int lines(const struct world *w)
+{
+    int count = 0;
+
+    for (const char *at = w->output; (at = strchr(at, '\n')); at++)
+        count++;
+    return count;
+}
+
+static void what_was_rejected_is_published_again_once(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(apply(w, "\"cn-hangzhou\", \"eu-retry-1\"", 15), 0);
+    make_rejected(w, "rejected.eu-retry-1");
+    assert_int_equal(run(w, "rejected list --region eu-retry-1 --limit 100 --json"), 0);
+    assert_int_equal(lines(w), MADE);
+
+    assert_int_equal(run(w, "rejected retry --region eu-retry-1 --reason malformed --dry-run"), 0);
+    assert_true(said(w, "20 of 20 records would be published again to raw.eu-retry-1"));
+    assert_int_equal(read_raw(w, "raw.eu-retry-1").total, 0);
+
+    assert_int_equal(run(w, "rejected retry --region eu-retry-1 --reason malformed"), 0);
+    assert_true(said(w, "20 of 20 records were published again to raw.eu-retry-1"));
+    assert_came(w, 0, 20, 1);
+    assert_came(w, 20, MADE, 0);
+
+    assert_int_equal(run(w, "rejected list --region eu-retry-1 --limit 100 --json"), 0);
+    assert_int_equal(lines(w), MADE - 20);
+    assert_false(said(w, "malformed"));
+    assert_int_equal(run(w, "rejected list --region eu-retry-1 --limit 100 --retried --json"), 0);
+    assert_int_equal(lines(w), MADE);
+
+    assert_int_equal(run(w, "rejected retry --region eu-retry-1 --all"), 0);
+    assert_true(said(w, "10 of 10 records were"));
+    assert_true(said(w, "20 more were before"));
+    assert_came(w, 0, MADE, 1);
+    assert_int_equal(run(w, "rejected retry --region eu-retry-1 --all"), 0);
+    assert_true(said(w, "0 of 0 records were"));
+    assert_came(w, 0, MADE, 1);
+    assert_int_equal(run(w, "rejected retry --region eu-retry-1 --account 1002 --again"), 0);
+    assert_true(said(w, "6 of 6 records were"));
+    for (int i = 0; i < MADE; i++)
+        assert_came(w, i, i + 1, i % 5 ? 1 : 2);
+}
+
+static void rejected_records_are_chosen_by_time_account_and_reason(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(run(w, "rejected list --region eu-retry-1 --retried --json --account 1002"),
+                     0);
+    assert_int_equal(lines(w), 6);
+    assert_int_equal(run(w, "rejected list --region eu-retry-1 --retried --json "
+                            "--since 2026-11-23T08:00:03Z --until 2026-11-23T08:00:10Z"),
+                     0);
+    assert_int_equal(lines(w), 7);
+    assert_int_equal(run(w, "rejected list --region eu-retry-1 --retried --json --reason conflict "
+                            "--since 2026-11-23T08:00:28Z --limit 1"),
+                     0);
+    assert_int_equal(lines(w), 1);
+    assert_int_equal(run(w, "rejected list --since yesterday"), 2);
+    assert_int_equal(run(w, "rejected retry"), 2);
+    assert_int_equal(run(w, "rejected retry rejected.eu-retry-1-0-0 --all"), 2);
+    assert_int_equal(run(w, "rejected retry --region 'no region' --all"), 2);
+    assert_int_equal(run(w, "rejected retry --region nowhere --all"), 1);
+}
+
+static void a_rejected_record_is_shown_and_retried_by_its_name(void **state)
+{
+    struct world *w = *state;
+    AUTO(jsondoc_free) struct jsondoc *listed = NULL, *shown = NULL;
+    AUTO_BUF struct buf bytes = {0};
+    char words[512], id[128];
+    struct str text;
+
+    reject_one(w, "rejected.eu-retry-1", STR("by\0name"));
+    assert_int_equal(run(w, "rejected list --region eu-retry-1 --json"), 0);
+    must(jsondoc_parse(str_trim(str_from(w->output)), &listed, &why));
+    text = member(listed, "id");
+    (void)snprintf(id, sizeof(id), STR_FMT, STR_ARG(text));
+
+    (void)snprintf(words, sizeof(words), "rejected show %s | od -An -c", id);
+    assert_int_equal(run(w, words), 0);
+    assert_true(said(w, "b   y  \\0   n   a   m   e"));
+    (void)snprintf(words, sizeof(words), "rejected show %s --json", id);
+    assert_int_equal(run(w, words), 0);
+    must(jsondoc_parse(str_trim(str_from(w->output)), &shown, &why));
+    assert_str_eq(member(shown, "reason"), STR("named"));
+    assert_str_eq(member(shown, "key"), STR("123"));
+    buf_init(&bytes, 100);
+    must(buf_add_base64_decoded(&bytes, member(shown, "bytesBase64")));
+    assert_str_eq(buf_str(&bytes), STR("by\0name"));
+
+    (void)snprintf(words, sizeof(words), "rejected retry %s rejected.eu-retry-1-0-99999", id);
+    assert_int_equal(run(w, words), 1);
+    assert_true(said(w, "there is no record rejected.eu-retry-1-0-99999"));
+    (void)snprintf(words, sizeof(words), "rejected retry %s %s", id, id);
+    assert_int_equal(run(w, words), 0);
+    assert_true(said(w, "1 of 1 records were"));
+    assert_int_equal(run(w, words), 1);
+    assert_true(said(w, "was published again before; --again does it once more"));
+    (void)snprintf(words, sizeof(words), "rejected retry --again %s", id);
+    assert_int_equal(run(w, words), 0);
+
+    assert_int_equal(run(w, "rejected show rejected.eu-retry-1-0-99999"), 1);
+    assert_int_equal(run(w, "rejected show rejected.eu-retry-1-900-0"), 1);
+    assert_int_equal(run(w, "rejected retry rejected.eu-retry-1-900-0"), 1);
+    assert_int_equal(run(w, "rejected show raw.eu-retry-1-0-0"), 2);
+    assert_int_equal(run(w, "rejected retry rejected.eu-retry-1-0-0 rejected.cn-hangzhou-0-0"), 2);
+}
+
 static void wrong_calls_end_with_2_and_failures_with_1(void **state)
 {
     struct world *w = *state;
@@ -421,6 +635,9 @@ int main(void)
         TEST(an_account_that_is_known_is_not_made_twice),
         TEST(a_secret_is_changed_by_a_second_key),
         TEST(rejected_records_are_listed_newest_first),
+        TEST(what_was_rejected_is_published_again_once),
+        TEST(rejected_records_are_chosen_by_time_account_and_reason),
+        TEST(a_rejected_record_is_shown_and_retried_by_its_name),
         TEST(wrong_calls_end_with_2_and_failures_with_1),
     };
 
