@@ -158,6 +158,14 @@ static int set_regions(const struct planning *p, struct str *regions)
 
 /* ---- destinations ------------------------------------------------------------------------------------ */
 
+/* "prefix" and "prefix/" are the same place to an auditor. */
+static struct str folder_of(struct str prefix)
+{
+    while (prefix.len && prefix.at[prefix.len - 1] == '/')
+        prefix.len--;
+    return prefix;
+}
+
 static int refuse_repeated(const struct planning *p, const struct trail_version *of,
                            const struct trail_destination *wanted)
 {
@@ -168,7 +176,7 @@ static int refuse_repeated(const struct planning *p, const struct trail_version 
         const struct trail_destination *d = trail_version_destination(v);
 
         if (!v->deleted && !str_eq(v->id, of->id) && d && str_eq(d->bucket, wanted->bucket) &&
-            str_eq(d->prefix, wanted->prefix))
+            str_eq(folder_of(d->prefix), folder_of(wanted->prefix)))
             return rpc_fail(p->failure, "RepeatOssBucket", NULL);
     }
     return 0;

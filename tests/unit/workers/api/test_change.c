@@ -219,6 +219,10 @@ static void bucket_and_prefix_belong_to_one_trail_of_all_accounts(void **state)
     carry_out(&w, "id-2");
     assert_refused(&w, PLAN(&w, CHANGE_UPDATE, "Name", "my-trail", "OssKeyPrefix", ""),
                    "RepeatOssBucket");
+    assert_refused(&w,
+                   PLAN(&w, CHANGE_CREATE, "Name", "my-other-trail", "OssBucketName", "audit",
+                        "OssKeyPrefix", "prefix/"),
+                   "RepeatOssBucket");
     world_close(&w);
 }
 
