@@ -1,5 +1,10 @@
-"""A deployment grows while it runs: more partitions, another region. Nothing is lost or doubled, and older trails reach there."""
+"""A deployment grows while it runs: more partitions, another region. Nothing is lost or doubled, and older trails reach there.
+
+It is a stack of its own, since the others' tests rely on theirs staying as it is.
+"""
 import time
+
+import pytest
 
 import ledger
 import load
@@ -13,8 +18,18 @@ REGION, NEW_REGION = "cn-hangzhou", "ap-southeast-1"
 ACCOUNTS, RATE, SECONDS, PARTITIONS = 6, 500, 12, 7
 
 
-def test_partitions_are_added_while_events_come(stack):
-    seed, now = load.seed(), int(time.time())
+@pytest.fixture(scope="module")
+def growing(request):
+    one, failed = Stack(regions=REGION, name="-grows"), request.session.testsfailed
+    try:
+        one.up()
+        yield one
+    finally:
+        one.end(keep=request.session.testsfailed > failed)
+
+
+def test_partitions_are_added_while_events_come(growing):
+    stack, seed, now = growing, load.seed(), int(time.time())
     brokers = stack.env["TRAILBUS_KAFKA"]
     who = proof.auditors(stack, ACCOUNTS, "grown")
     accounts = [one.account for one in who]
@@ -44,27 +59,20 @@ def test_partitions_are_added_while_events_come(stack):
     proof.assert_same(sent, proof.in_history(who, now - 3600, now + 60), "the history")
 
 
-def test_a_trail_of_all_regions_reaches_one_that_comes_later():
-    alone = Stack(regions=REGION, name="-grows")
-    clean = False
-    try:
-        alone.up()
-        [one] = proof.auditors(alone, 1, "everywhere")
-        alone.up(regions=f"{REGION} {NEW_REGION}")
-        now = int(time.time())
-        sent = list(load.events(1, 200, [one.account], NEW_REGION, now))
-        brokers = alone.env["TRAILBUS_KAFKA"]
-        load.Sender(brokers, NEW_REGION, ((event["recipientAccountId"], load.as_json(event)) for event in sent), 1000).join()
-        proof.wait_until_quiet(alone, NEW_REGION)
-        # The next change names the new log; the chain there began at the log's start and goes on.
-        one.caller("StopLogging", name="trail-1")
-        one.caller("StartLogging", name="trail-1")
-        proof.wait_until_quiet(alone, NEW_REGION)
-        control, log = ledger.read_control(brokers), ledger.read_log(brokers, f"events.{NEW_REGION}")
-        found = ledger.read(alone.s3(), control, alone.master_key(), one.bucket, one.prefix, log, quiet=True)
-        assert {event["eventId"] for event in sent} <= found.events.keys()
-        there = sdk.caller(alone, one.caller.account, endpoint=alone.env["TRAILBUS_API_AP_SOUTHEAST_1"])
-        assert len(there.events(start_time=sdk.iso(now - 3600), end_time=sdk.iso(now + 60))) >= len(sent)
-        clean = True
-    finally:
-        alone.end(keep=not clean)
+def test_a_trail_of_all_regions_reaches_one_that_comes_later(growing):
+    [one] = proof.auditors(growing, 1, "everywhere")
+    growing.up(regions=f"{REGION} {NEW_REGION}")
+    now = int(time.time())
+    sent = list(load.events(1, 200, [one.account], NEW_REGION, now))
+    brokers = growing.env["TRAILBUS_KAFKA"]
+    load.Sender(brokers, NEW_REGION, ((event["recipientAccountId"], load.as_json(event)) for event in sent), 1000).join()
+    proof.wait_until_quiet(growing, NEW_REGION)
+    # The next change names the new log; the chain there began at the log's start and goes on.
+    one.caller("StopLogging", name="trail-1")
+    one.caller("StartLogging", name="trail-1")
+    proof.wait_until_quiet(growing, NEW_REGION)
+    control, log = ledger.read_control(brokers), ledger.read_log(brokers, f"events.{NEW_REGION}")
+    found = ledger.read(growing.s3(), control, growing.master_key(), one.bucket, one.prefix, log, quiet=True)
+    assert {event["eventId"] for event in sent} <= found.events.keys()
+    there = sdk.caller(growing, one.caller.account, endpoint=growing.env["TRAILBUS_API_AP_SOUTHEAST_1"])
+    assert len(there.events(start_time=sdk.iso(now - 3600), end_time=sdk.iso(now + 60))) >= len(sent)
