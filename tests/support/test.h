@@ -13,6 +13,13 @@
 
 #include "base/base.h"
 
+/* A path for mkstemp() or mkdtemp(). */
+#define TEMPORARY(path)                                                                            \
+    path "."                                                                                       \
+         "XX"                                                                                      \
+         "XX"                                                                                      \
+         "XX"
+
 #define assert_str_eq(got, want)                                                                   \
     do {                                                                                           \
         struct str got_ = (got), want_ = (want);                                                   \

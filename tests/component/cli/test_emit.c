@@ -97,7 +97,7 @@ static void what_cannot_be_published_is_named_and_the_rest_goes_on(void **state)
 
 static void a_file_of_many_events_is_published_whole(void **state)
 {
-    char path[] = "/tmp/trailctl.XXXXXX", line[640];
+    char path[] = TEMPORARY("/tmp/trailctl"), line[640];
     FILE *file = fdopen(mkstemp(path), "w");
     int64_t before = records();
     (void)state;

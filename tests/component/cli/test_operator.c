@@ -104,7 +104,7 @@ static void write_key(const struct world *w)
 
 static int setup(void **state)
 {
-    static struct world w = {.directory = "/tmp/trailctl.XXXXXX"};
+    static struct world w = {.directory = TEMPORARY("/tmp/trailctl")};
     ssize_t len = readlink("/proc/self/exe", w.program, sizeof w.program - 64);
 
     assert_true(len > 0);

@@ -338,8 +338,8 @@ static int setup(void **state)
     print_message("TRAILBUS_TEST_SEED=%llu\n", (unsigned long long)seed);
     /* In memory, where it can be: a killed process leaves its pages to the system and power is the layer's
      * business, so a real disk would only be slow. */
-    strcpy(directory,
-           access("/dev/shm", W_OK) == 0 ? "/dev/shm/history.XXXXXX" : "/tmp/history.XXXXXX");
+    strcpy(directory, access("/dev/shm", W_OK) == 0 ? TEMPORARY("/dev/shm/history")
+                                                    : TEMPORARY("/tmp/history"));
     assert_non_null(mkdtemp(directory));
     snprintf(synced, sizeof synced, "%s/synced", directory);
     snprintf(folder, sizeof folder, "%s/cn-hangzhou", directory);

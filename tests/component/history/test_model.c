@@ -193,7 +193,7 @@ static int setup(void **state)
     struct why why;
     const char *given = getenv("TRAILBUS_TEST_SEED");
 
-    s = (struct stores){.directory = "/tmp/history.XXXXXX"};
+    s = (struct stores){.directory = TEMPORARY("/tmp/history")};
     seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 2654435761u;
     seed += seed == 0;
     print_message("TRAILBUS_TEST_SEED=%llu\n", (unsigned long long)seed);

@@ -117,7 +117,7 @@ static int setup(void **state)
     print_message("TRAILBUS_TEST_SEED=%llu\n", (unsigned long long)seed);
     *(strrchr(w.program, '/')) = '\0';
     strcat(w.program, "/../bin/trailbus-history");
-    strcpy(w.directory, "/tmp/history.XXXXXX");
+    strcpy(w.directory, TEMPORARY("/tmp/history"));
     assert_non_null(mkdtemp(w.directory));
     w.bus = (struct bus_settings){str_from(brokers), STR("test")};
     write_config(&w, brokers);

@@ -130,7 +130,7 @@ static int setup(void **state)
     static struct world w;
     static const char *const users[] = {"local", "writer"};
 
-    (void)snprintf(w.folder, sizeof(w.folder), "/tmp/trailbus-objects-XXXXXX");
+    (void)snprintf(w.folder, sizeof(w.folder), TEMPORARY("/tmp/trailbus-objects"));
     assert_non_null(mkdtemp(w.folder));
     for (int i = 0; i < 2; i++) {
         (void)snprintf(w.credentials[i], sizeof(w.credentials[i]), "%s/%s", w.folder, users[i]);

@@ -37,7 +37,7 @@ static int setup(void **state)
     struct why why = {0};
     char path[96];
 
-    (void)snprintf(w.folder, sizeof(w.folder), "/tmp/trailbus-files-XXXXXX");
+    (void)snprintf(w.folder, sizeof(w.folder), TEMPORARY("/tmp/trailbus-files"));
     assert_non_null(mkdtemp(w.folder));
     (void)snprintf(path, sizeof(path), "%s/audit", w.folder);
     assert_int_equal(mkdir(path, 0755), 0);

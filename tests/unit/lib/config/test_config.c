@@ -37,7 +37,7 @@ static const struct config_section sections[] = {
     SECTIONS_END,
 };
 
-static char path[] = "/tmp/test_config.XXXXXX";
+static char path[] = TEMPORARY("/tmp/test_config");
 static struct program program;
 static struct config *config;
 static struct why why;

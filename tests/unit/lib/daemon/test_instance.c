@@ -29,7 +29,7 @@ static int call(bool regional, const char *words)
                                            .regional = regional,
                                            .sections = none,
                                            .run = run};
-    char text[256], file[] = "/tmp/trailbus-XXXXXX", *argv[16] = {"p", "--config", file};
+    char text[256], file[] = TEMPORARY("/tmp/trailbus"), *argv[16] = {"p", "--config", file};
     int argc = 3, fd = mkstemp(file), r;
 
     assert_true(fd >= 0);
