@@ -3,7 +3,7 @@
  * Each worker counts what became of every record, per partition, and keeps the counts with the offset that they reach
  * to (lib/tally); Redis shows them. Here they are held against the logs, and one stage against the next:
  *
- *     raw.<region>      what lies in the log          = outcomes + waiting
+ *     raw.<region>      what lies in the log          = outcomes + waiting         (without transactions' markers)
  *     global            what normalizers sent there   = what the router took
  *     events.<region>   what normalizers and router sent there = what the history took
  *
@@ -27,6 +27,7 @@ struct sums {
     int64_t end;      /* of the log, over partitions */
     int64_t offset;   /* reached */
     int64_t base;     /* begun at */
+    int64_t gaps;     /* offsets without a record */
     int64_t outcomes; /* records that became anything */
     int64_t to_global;
     int64_t to_region[CONFIG_STRS_MAX];
@@ -67,7 +68,9 @@ static void add_count(const struct config_strs *regions, struct str name, int64_
             if (str_eq(regions->at[i], rest))
                 s->to_region[i] += n;
         s->outcomes += n;
-    } else if (!str_eq(name, STR("gaps"))) {
+    } else if (str_eq(name, STR("gaps"))) {
+        s->gaps += n;
+    } else {
         s->outcomes += n;
     }
 }
@@ -155,7 +158,7 @@ static size_t balances(const struct view *v, struct balance *ret)
 
         ret[count++] = (struct balance){topic_name(TOPIC_RAW, v->regions->at[i]),
                                         "normalizer",
-                                        n->end - n->base,
+                                        n->end - n->base - n->gaps,
                                         n->outcomes,
                                         n->end - n->offset,
                                         n->missing};
