@@ -1,6 +1,6 @@
 /* retry.c - `trailctl rejected retry`: rejected records are published again, and accounted for once.
  *
- * One after the other to raw.<region>, bytes, key and content type as they came; with each goes a note into
+ * One after the other to raw.<region>, bytes, key and content type as they came, and when; with each goes a note into
  * rejected.<region>, in the same transaction. So a record is either noted and published again, or neither, whenever
  * this is stopped. Two who retry at the same time: the transactional id is a fence, taken before the notes are read,
  * and the older one's transaction fails.
@@ -14,6 +14,7 @@
 #define BATCH_BYTES    (8 << 20) /* far less than a producer's queue holds */
 #define BATCH_S        3         /* few records among many that were not chosen */
 #define SAY_S          3
+#define ROOM           4096 /* for headers */
 
 struct retry {
     struct deployment deployment;
@@ -160,22 +161,36 @@ static int commit_batch(struct retry *retry, struct why *reterr_why)
     return 0;
 }
 
+/* As it came, and when: by that the normalizer tells it from another that is the same. Too large a record to be an event
+ * may just fit into raw: not one byte more, then. */
+static int write_raw(struct retry *retry, const struct bus_record *record)
+{
+    static const char *const kept[] = {HEADER_CONTENT_TYPE, HEADER_RECEIVED};
+    bool roomy = record->key.len + record->value.len + ROOM <
+                 (size_t)topic_settings(TOPIC_RAW)->record_bytes_max;
+    struct bus_header headers[ARRAY_LEN(kept)];
+    size_t count = 0;
+
+    for (size_t i = 0; i < (roomy ? ARRAY_LEN(kept) : 1); i++) {
+        headers[count].name = kept[i];
+        count += bus_record_header(record, kept[i], &headers[count].value);
+    }
+    return bus_producer_write(retry->producer, retry->raw.text, BUS_BY_KEY, record->key,
+                              record->tombstone ? STR_NONE : record->value, headers, count, NULL);
+}
+
 static int write_both(struct retry *retry, const struct bus_record *record)
 {
-    struct bus_header type = {HEADER_CONTENT_TYPE, STR("")}, note = {HEADER_RETRIED, STR("")};
-    bool typed = bus_record_header(record, HEADER_CONTENT_TYPE, &type.value);
-    struct str value = record->tombstone ? STR_NONE : record->value;
+    struct bus_header note = {HEADER_RETRIED, STR("")};
     char id[REJECT_ID_SIZE];
-    int r;
+    int r = write_raw(retry, record);
 
+    if (r < 0)
+        return r;
     reject_id_format(&retry->rejects.topic, record->partition, record->offset, id);
     note.value = str_from(id);
-    r = bus_producer_write(retry->producer, retry->raw.text, BUS_BY_KEY, record->key, value, &type,
-                           typed ? 1 : 0, NULL);
-    if (r == 0)
-        r = bus_producer_write(retry->producer, retry->rejects.topic.text, record->partition,
-                               record->key, STR(""), &note, 1, NULL);
-    return r;
+    return bus_producer_write(retry->producer, retry->rejects.topic.text, record->partition,
+                              record->key, STR(""), &note, 1, NULL);
 }
 
 struct publishing {

@@ -57,7 +57,7 @@ void group_name(struct str worker, struct str region, char ret[GROUP_NAME_SIZE])
 #define HEADER_REASON       "trailbus-reason"   /* rejected: one word */
 #define HEADER_WHY          "trailbus-why"      /* rejected: a sentence */
 #define HEADER_ORIGIN       "trailbus-origin"   /* rejected: topic/generation/partition/offset */
-#define HEADER_RECEIVED     "trailbus-received" /* rejected: LogAppendTime of the raw record, ms */
+#define HEADER_RECEIVED     "trailbus-received" /* rejected, retried: LogAppendTime in raw, ms */
 #define HEADER_RETRIED      "trailbus-retried"  /* rejected, on a note: which record was */
 #define CONTENT_TYPE_JSON   "application/json"
 #define CONTENT_TYPE_AVRO   "avro/binary"

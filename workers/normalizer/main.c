@@ -109,6 +109,18 @@ static bool is_json(const struct bus_record *record)
            str_starts(type, STR(CONTENT_TYPE_JSON));
 }
 
+/* Published again after it was rejected, a record may meet itself: the window may have been built anew since. */
+static bool meets_itself(struct window *window, const struct bus_record *record,
+                         const struct normalize_result *result, struct window_content content)
+{
+    struct str text;
+    int64_t first_ms;
+
+    return bus_record_header(record, HEADER_RECEIVED, &text) && str_to_i64(text, &first_ms) &&
+           window_learn_again(window, result->account, result->id, content, first_ms,
+                              record->time_ms);
+}
+
 static int judge(struct worker *w, const struct bus_record *record, struct normalize_result *ret)
 {
     struct normalize_input in = {
@@ -117,16 +129,19 @@ static int judge(struct worker *w, const struct bus_record *record, struct norma
         .received_ms = record->time_ms,
         .origin = {str_from(w->raw.text), w->generation, record->partition, record->offset},
     };
+    struct window *window = w->windows[record->partition];
+    struct window_content content;
     int r = normalize(w->normalizer, &in, ret);
 
     if (r < 0 || ret->outcome != NORMALIZED || !ret->id_given)
         return r;
-    switch (window_learn(w->windows[record->partition], ret->account, ret->id,
-                         window_content_of(in.bytes, in.json), record->time_ms)) {
+    content = window_content_of(in.bytes, in.json);
+    switch (window_learn(window, ret->account, ret->id, content, record->time_ms)) {
     case WINDOW_NEW:
         break;
     case WINDOW_DUPLICATE:
-        ret->outcome = DROPPED_DUPLICATE;
+        if (!meets_itself(window, record, ret, content))
+            ret->outcome = DROPPED_DUPLICATE;
         break;
     case WINDOW_CONFLICT:
         ret->outcome = REJECTED_CONFLICT;

@@ -133,26 +133,54 @@ static struct entry *find(const struct window *w, const struct window_content *k
     return NULL;
 }
 
-enum window_verdict window_learn(struct window *w, struct str account, struct str id,
-                                 struct window_content content, int64_t time_ms)
+static struct window_content key_of(struct str account, struct str id)
 {
-    struct window_content owner = hash_of(account, 0);
-    struct window_content key = hash_of(id, owner.a);
-    const struct entry *known;
-    uint32_t index;
+    struct window_content owner = hash_of(account, 0), key = hash_of(id, owner.a);
 
     key.b ^= owner.b;
-    known = find(w, &key);
-    if (known && time_ms - known->time_ms <= w->span_ms)
-        return known->content.a == content.a && known->content.b == content.b ? WINDOW_DUPLICATE
-                                                                              : WINDOW_CONFLICT;
+    return key;
+}
+
+static void add(struct window *w, struct window_content key, struct window_content content,
+                int64_t time_ms)
+{
+    uint32_t index;
+
     if (w->count == w->cap)
         grow(w);
     index = (uint32_t)((w->first + w->count) & (w->cap - 1));
     w->ring[index] = (struct entry){key.a, key.b, content, time_ms, 0};
     w->count++;
     link_entry(w, index);
+}
+
+static bool same(struct window_content x, struct window_content y)
+{
+    return x.a == y.a && x.b == y.b;
+}
+
+enum window_verdict window_learn(struct window *w, struct str account, struct str id,
+                                 struct window_content content, int64_t time_ms)
+{
+    struct window_content key = key_of(account, id);
+    const struct entry *known = find(w, &key);
+
+    if (known && time_ms - known->time_ms <= w->span_ms)
+        return same(known->content, content) ? WINDOW_DUPLICATE : WINDOW_CONFLICT;
+    add(w, key, content, time_ms);
     return WINDOW_NEW;
+}
+
+bool window_learn_again(struct window *w, struct str account, struct str id,
+                        struct window_content content, int64_t first_ms, int64_t time_ms)
+{
+    struct window_content key = key_of(account, id);
+    const struct entry *known = find(w, &key); /* the newest: this one, from now on */
+
+    if (!known || known->time_ms != first_ms || !same(known->content, content))
+        return false;
+    add(w, key, content, time_ms);
+    return true;
 }
 
 void window_keep(struct window *w)

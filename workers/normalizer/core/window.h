@@ -35,6 +35,11 @@ AUTO_DEFINE(struct window, window_free)
 /* Records must come in the order of their offsets. */
 enum window_verdict window_learn(struct window *window, struct str account, struct str id,
                                  struct window_content content, int64_t time_ms);
+/* As new after all, where window_learn() says WINDOW_DUPLICATE of the record that came at first_ms: that one was
+ * rejected, and this is it, published again. Who took the partition over since has learned of it with settings that
+ * let it pass. False, and nothing learned, when another is known. */
+bool window_learn_again(struct window *window, struct str account, struct str id,
+                        struct window_content content, int64_t first_ms, int64_t time_ms);
 void window_keep(struct window *window);
 void window_forget(struct window *window);
 size_t window_count(const struct window *window);

@@ -36,6 +36,47 @@ static void the_same_id_with_other_bytes_is_a_conflict_and_not_learned(void **st
     assert_int_equal(learn(w, "1", "a", "x", 3), WINDOW_DUPLICATE);
 }
 
+static bool learn_again(struct window *w, const char *id, const char *content, int64_t first_ms,
+                        int64_t time_ms)
+{
+    return window_learn_again(w, STR("1"), str_from(id), window_content_of(str_from(content), true),
+                              first_ms, time_ms);
+}
+
+/* As who takes a partition over learns it: rejected at 10, again at 20, passed at 30. */
+static void a_record_that_was_rejected_passes_once_when_it_comes_again(void **state)
+{
+    AUTO(window_free) struct window *w = window_new(100, SPAN_MS);
+
+    (void)state;
+    assert_int_equal(learn(w, "1", "a", "x", 10), WINDOW_NEW);
+    assert_int_equal(learn(w, "1", "a", "x", 20), WINDOW_DUPLICATE);
+    assert_false(learn_again(w, "a", "x", 11, 20));
+    assert_false(learn_again(w, "a", "y", 10, 20));
+    assert_false(learn_again(w, "b", "x", 10, 20));
+    assert_true(learn_again(w, "a", "x", 10, 20));
+    assert_false(learn_again(w, "a", "x", 10, 25));
+    assert_true(learn_again(w, "a", "x", 20, 30));
+    assert_false(learn_again(w, "a", "x", 10, 40));
+    assert_int_equal(learn(w, "1", "a", "x", 30 + SPAN_MS), WINDOW_DUPLICATE);
+    assert_int_equal(learn(w, "1", "a", "y", 30 + SPAN_MS), WINDOW_CONFLICT);
+    window_keep(w);
+    assert_int_equal(learn(w, "1", "a", "x", 31 + SPAN_MS), WINDOW_NEW);
+}
+
+static void what_was_learned_again_is_forgotten_with_its_transaction(void **state)
+{
+    AUTO(window_free) struct window *w = window_new(100, SPAN_MS);
+
+    (void)state;
+    assert_int_equal(learn(w, "1", "a", "x", 10), WINDOW_NEW);
+    window_keep(w);
+    assert_true(learn_again(w, "a", "x", 10, 20));
+    window_forget(w);
+    assert_int_equal(learn(w, "1", "a", "x", 20), WINDOW_DUPLICATE);
+    assert_true(learn_again(w, "a", "x", 10, 20));
+}
+
 static void the_same_bytes_under_another_content_type_are_other_content(void **state)
 {
     AUTO(window_free) struct window *w = window_new(100, SPAN_MS);
@@ -179,6 +220,8 @@ static void any_sequence_is_judged_as_a_plain_list_would(void **state)
 
 TESTS(TEST(the_same_id_with_the_same_bytes_passes_once),
       TEST(the_same_id_with_other_bytes_is_a_conflict_and_not_learned),
+      TEST(a_record_that_was_rejected_passes_once_when_it_comes_again),
+      TEST(what_was_learned_again_is_forgotten_with_its_transaction),
       TEST(the_same_bytes_under_another_content_type_are_other_content),
       TEST(ids_are_an_account_s_own), TEST(what_is_older_than_the_span_is_new_again),
       TEST(what_was_learned_since_the_last_commit_can_be_forgotten),
