@@ -5,6 +5,7 @@ Accounts have a trail each, all to one kind of store. The clock starts when the 
 has committed all. Three rounds of each, in turns, each with new trails, since what was delivered once is not delivered
 again; those of the round before are deleted. CPU is the worker's own. TRAILBUS_BENCH_EVENTS: events a round, 300,000 by default.
 """
+import itertools
 import json
 import os
 import pathlib
@@ -19,6 +20,7 @@ import ledger
 import load
 import proof
 import stack as stacks
+import topics
 from wait import eventually
 
 REGION = "cn-hangzhou"
@@ -93,8 +95,9 @@ def row(name, rounds):
 
 
 def write_documents(stack, file, count):
-    log = ledger.read_log(stack.env["TRAILBUS_KAFKA"], f"events.{REGION}")
-    documents = [event["document"] for event in log.events.values() if event][:count]
+    schema = ledger.Schema("event.avsc")
+    values = (record.value for record in topics.records(stack.env["TRAILBUS_KAFKA"], f"events.{REGION}") if record.value)
+    documents = [schema.decode(value)["document"] for value in itertools.islice(values, count)]
     file.write_text("\n".join(documents))
 
 

@@ -12,7 +12,8 @@ Record = collections.namedtuple("Record", "partition offset time_ms key value he
 
 
 def records(brokers, topic, start=None, committed=True):
-    """The records of a topic from `start` ({partition: offset}; None: the log's start) to its end as of now."""
+    """The records of a topic from `start` ({partition: offset}; None: the log's start) to its end as of now. Takes as long
+    as it takes, while records come."""
     consumer = _consumer(brokers, committed)
     try:
         partitions = _partitions(consumer, topic)
@@ -23,13 +24,14 @@ def records(brokers, topic, start=None, committed=True):
         consumer.assign([TopicPartition(topic, p, start.get(p, OFFSET_BEGINNING)) for p in partitions])
         while waiting:
             if time.monotonic() > until:
-                raise TimeoutError(f"{topic}: no end was reached in {READ_S} s")
+                raise TimeoutError(f"{topic}: partitions {sorted(waiting)} went no further for {READ_S} s")
             for message in consumer.consume(1000, 0.02):  # waits that long for all of them
                 if message.error() and message.error().code() != KafkaError._PARTITION_EOF:
                     raise RuntimeError(f"{topic}: {message.error()}")
                 if message.error() or message.offset() + 1 >= ends[message.partition()]:
                     waiting.discard(message.partition())
                 if not message.error() and message.offset() < ends[message.partition()]:
+                    until = time.monotonic() + READ_S
                     yield Record(message.partition(), message.offset(), message.timestamp()[1], message.key(),
                                  message.value(), dict(message.headers() or []))
     finally:
