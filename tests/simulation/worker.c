@@ -1,4 +1,4 @@
-/* worker.c - what workers/delivery/main.c is in production: it feeds the core and carries its effects out. A worker
+/* worker.c - what workers/delivery/delivering.c is in production: it feeds the core and carries its effects out. A worker
  * that was killed leaves its requests under way; one that sleeps, or has lost its partitions without knowing, goes on
  * as if nothing had happened. */
 #include <stdio.h>

@@ -2,7 +2,7 @@
  *
  *     records, answers, time --> struct delivery --> effects (put this, look at that, commit, …)
  *
- * The core decides everything and does nothing: its shell (main.c) carries the effects out and tells it
+ * The core decides everything and does nothing: its shell (delivering.c) carries the effects out and tells it
  * what became of them; the simulator (tests/simulation) does the same against a world that lies and
  * crashes. Comments name the protocol's rules, docs/DELIVERY.md, by their numbers.
  *

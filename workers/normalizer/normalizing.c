@@ -1,0 +1,451 @@
+/* normalizing.c - raw.<region> -> events.<region> | global | rejected.<region>
+ *
+ * Reads what services published, and writes each record on as an event, puts it aside with a reason, or
+ * drops and counts it. What becomes of a record is decided in core/, which does no I/O; this file moves
+ * bytes and holds no opinion about an event's content.
+ *
+ * Guarantee: exactly once. The stage commits outputs and input offsets in one transaction. When one is
+ * aborted its records come again, and the windows of duplicates forget what they learned from it.
+ * A newly assigned partition's window is rebuilt from the records before the committed offset, so a
+ * duplicate is known for one even when another worker saw the first.
+ */
+#include "normalizing.h"
+
+#include <stdio.h>
+
+#include "bus/stage.h"
+#include "control/control.h"
+#include "core/normalize.h"
+#include "core/window.h"
+#include "log/log.h"
+#include "state/heartbeat.h"
+
+#define STEP_MS            200
+#define CONTROL_TIMEOUT_MS 15000
+#define TAIL_TIMEOUT_MS    60000
+#define OVERLAY_SIZE_MAX   (4 << 20)
+
+/* Counted per outcome, then what passed though nobody knew it. Beside these, each partition's tally counts what a record
+ * is exactly one of: an outcome other than `normalized`, or the topic that it went to. */
+enum { UNKNOWN_SERVICE = NORMALIZE_OUTCOME_COUNT, UNKNOWN_REGION, COUNTER_COUNT };
+
+struct worker {
+    const struct normalizer_config *config;
+    struct bus_settings bus;
+    struct topic_name raw, global, rejected;
+    struct topic_name events[NORMALIZE_REGIONS_MAX]; /* of config's regions, in their order */
+    struct str generation;                           /* of the raw topic */
+    struct control *control;
+    struct normalizer *normalizer;
+    struct bus_stage *stage;
+    struct tally_kinds kinds;
+    char kind_names[1 + NORMALIZE_REGIONS_MAX][TALLY_KIND_SIZE_MAX];
+    char group[GROUP_NAME_SIZE], transactional_id[GROUP_NAME_SIZE + 64];
+    struct window *windows[BUS_PARTITIONS_MAX]; /* of the partitions that are ours */
+    uint64_t counted[COUNTER_COUNT];            /* committed */
+    uint64_t pending[COUNTER_COUNT];            /* of the open transaction */
+};
+
+/* ---- one record --------------------------------------------------------------------------------- */
+
+/* Avro of ours is known by its first bytes, which no JSON begins with; only others are asked for a header, since
+ * librdkafka takes all of a record's apart for it. */
+static bool is_json(const struct bus_record *record)
+{
+    struct str type;
+
+    if (raw_event_is_avro(record->value))
+        return false;
+    return !bus_record_header(record, HEADER_CONTENT_TYPE, &type) ||
+           str_starts(type, STR(CONTENT_TYPE_JSON));
+}
+
+/* Published again after it was rejected, a record may meet itself: the window may have been built anew since. */
+static bool meets_itself(struct window *window, const struct bus_record *record,
+                         const struct normalize_result *result, struct window_content content)
+{
+    struct str text;
+    int64_t first_ms;
+
+    return bus_record_header(record, HEADER_RECEIVED, &text) && str_to_i64(text, &first_ms) &&
+           window_learn_again(window, result->account, result->id, content, first_ms,
+                              record->time_ms);
+}
+
+static int judge(struct worker *w, const struct bus_record *record, struct normalize_result *ret)
+{
+    struct normalize_input in = {
+        .bytes = record->value,
+        .json = is_json(record),
+        .received_ms = record->time_ms,
+        .origin = {str_from(w->raw.text), w->generation, record->partition, record->offset},
+    };
+    struct window *window = w->windows[record->partition];
+    struct window_content content;
+    int r = normalize(w->normalizer, &in, ret);
+
+    if (r < 0 || ret->outcome != NORMALIZED || !ret->id_given)
+        return r;
+    content = window_content_of(in.bytes, in.json);
+    switch (window_learn(window, ret->account, ret->id, content, record->time_ms)) {
+    case WINDOW_NEW:
+        break;
+    case WINDOW_DUPLICATE:
+        if (!meets_itself(window, record, ret, content))
+            ret->outcome = DROPPED_DUPLICATE;
+        break;
+    case WINDOW_CONFLICT:
+        ret->outcome = REJECTED_CONFLICT;
+        (void)why_set(&ret->why, 0, "the same eventId came before with other content");
+        break;
+    }
+    return 0;
+}
+
+static int put_aside(struct worker *w, const struct bus_record *record,
+                     const struct normalize_result *result)
+{
+    char origin[256], received[24];
+    struct str type = STR("");
+    struct bus_header headers[] = {
+        {HEADER_REASON, str_from(normalize_outcome_name(result->outcome))},
+        {HEADER_WHY, str_from(result->why.text)},
+        {HEADER_ORIGIN, STR("")},
+        {HEADER_RECEIVED, STR("")},
+        {HEADER_CONTENT_TYPE, STR("")},
+    };
+    bool typed = bus_record_header(record, HEADER_CONTENT_TYPE, &type);
+
+    (void)snprintf(origin, sizeof(origin), "%s/" STR_FMT "/%d/%lld", w->raw.text,
+                   STR_ARG(w->generation), record->partition, (long long)record->offset);
+    (void)snprintf(received, sizeof(received), "%lld", (long long)record->time_ms);
+    headers[2].value = str_from(origin);
+    headers[3].value = str_from(received);
+    headers[4].value = str_of(type.at, MIN_OF(type.len, (size_t)100));
+    return bus_stage_write(w->stage, w->rejected.text, record->key, record->value, headers,
+                           typed ? 5 : 4);
+}
+
+/* Where an event goes to: 0 is `global`, 1 + i the i-th region. */
+static size_t target_of(const struct worker *w, const struct normalize_result *result)
+{
+    const struct config_strs *regions = &w->config->topology.regions;
+
+    if (result->global)
+        return 0;
+    for (size_t i = 0; i < regions->count; i++)
+        if (str_eq(regions->at[i], result->region))
+            return 1 + i;
+    check_failed("a deployed region", __FILE__, __LINE__, __func__);
+}
+
+static int pass_on(struct worker *w, const struct bus_record *record,
+                   const struct normalize_result *result)
+{
+    size_t target = target_of(w, result);
+
+    bus_stage_count(w->stage, record->partition, NORMALIZE_OUTCOME_COUNT + target);
+    return bus_stage_write(w->stage, target ? w->events[target - 1].text : w->global.text,
+                           result->account, result->event, NULL, 0);
+}
+
+static int run_record(void *arg, const struct bus_record *record, struct why *reterr_why)
+{
+    struct worker *w = arg;
+    struct normalize_result result;
+    int r = judge(w, record, &result);
+
+    if (r < 0)
+        return why_set(reterr_why, r, "cannot normalize %s/%d/%lld", w->raw.text, record->partition,
+                       (long long)record->offset);
+    w->pending[result.outcome]++;
+    w->pending[UNKNOWN_SERVICE] += result.unknown_service;
+    w->pending[UNKNOWN_REGION] += result.unknown_region;
+    if (result.outcome == NORMALIZED)
+        return pass_on(w, record, &result);
+    bus_stage_count(w->stage, record->partition, result.outcome);
+    return normalize_rejects(result.outcome) ? put_aside(w, record, &result) : 0;
+}
+
+/* ---- transactions and partitions ------------------------------------------------------------------ */
+
+static void committed(void *arg)
+{
+    struct worker *w = arg;
+
+    for (size_t i = 0; i < BUS_PARTITIONS_MAX; i++)
+        if (w->windows[i])
+            window_keep(w->windows[i]);
+    for (size_t i = 0; i < COUNTER_COUNT; i++)
+        w->counted[i] += w->pending[i];
+    memset(w->pending, 0, sizeof(w->pending));
+}
+
+static void aborted(void *arg)
+{
+    struct worker *w = arg;
+
+    for (size_t i = 0; i < BUS_PARTITIONS_MAX; i++)
+        if (w->windows[i])
+            window_forget(w->windows[i]);
+    memset(w->pending, 0, sizeof(w->pending));
+}
+
+static int apply_control(void *arg, const struct bus_record *record)
+{
+    struct why why = {0};
+    int r = control_apply(arg, record->key, record->value, record->tombstone, &why);
+
+    if (r < 0 && err_class(r) == ERR_CLASS_POISON)
+        log_warning("passing over a record: %s", why.text);
+    return r == -ERR_NOMEM ? r : 0;
+}
+
+/* The raw topic's generation goes into events' origins and derived ids. */
+static int read_generation(struct worker *w, struct why *reterr_why)
+{
+    struct topic_name control = topic_name(TOPIC_CONTROL, STR_NONE);
+    int64_t next;
+    int r = bus_read_to_end(&w->bus, control.text, 0, 0, CONTROL_TIMEOUT_MS, apply_control,
+                            w->control, &next, reterr_why);
+
+    if (r < 0)
+        return r;
+    w->generation = control_generation(w->control, str_from(w->raw.text));
+    if (w->generation.len == 0)
+        return why_set(reterr_why, -ERR_CONFIG,
+                       "control knows no generation of %s: run `trailctl topics apply`",
+                       w->raw.text);
+    return 0;
+}
+
+struct tail {
+    struct worker *worker;
+    int64_t end; /* where work goes on */
+};
+
+static int learn_tail(void *arg, const struct bus_record *record)
+{
+    const struct tail *tail = arg;
+    struct normalize_result result;
+    int r;
+
+    if (record->offset >= tail->end)
+        return 1;
+    r = judge(tail->worker, record, &result);
+    window_keep(tail->worker->windows[record->partition]);
+    return r;
+}
+
+static int rebuild_window(struct worker *w, const struct bus_position *position,
+                          struct why *reterr_why)
+{
+    struct tail tail = {w, position->offset};
+    const struct normalizer_section *s = &w->config->normalizer;
+    struct window **window = &w->windows[position->partition];
+    int64_t next;
+    int r;
+
+    *window = window_new((size_t)s->window_events, s->window_ms);
+    if (!*window)
+        return -ERR_NOMEM;
+    if (position->offset == 0)
+        return 0;
+    r = bus_read_to_end(&w->bus, w->raw.text, position->partition,
+                        MAX_OF(position->offset - s->window_events, (int64_t)0), TAIL_TIMEOUT_MS,
+                        learn_tail, &tail, &next, reterr_why);
+    return r < 0 ? r : 0;
+}
+
+static int assigned(void *arg, const struct bus_position *positions, size_t count,
+                    struct why *reterr_why)
+{
+    struct worker *w = arg;
+    int r = read_generation(w, reterr_why);
+
+    for (size_t i = 0; i < BUS_PARTITIONS_MAX; i++) {
+        window_free(w->windows[i]);
+        w->windows[i] = NULL;
+    }
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = rebuild_window(w, &positions[i], reterr_why);
+    if (r == 0)
+        log_info("%zu partitions of %s are ours", count, w->raw.text);
+    return r;
+}
+
+/* ---- start and loop ------------------------------------------------------------------------------ */
+
+static void beat(struct worker *w, struct heartbeat *heartbeat, const char *state, bool last)
+{
+    struct heartbeat_counter counters[COUNTER_COUNT];
+    struct bus_stage_view stage;
+    struct heartbeat_view view = {
+        .state = state, .counters = counters, .counter_count = COUNTER_COUNT};
+
+    bus_stage_view(w->stage, &stage);
+    view.lag = stage.lag;
+    view.partitions = stage.partition_count;
+    for (size_t i = 0; i < COUNTER_COUNT; i++) {
+        counters[i].total = w->counted[i];
+        counters[i].name = i == UNKNOWN_SERVICE ? "passed_unknown_service"
+                           : i == UNKNOWN_REGION
+                               ? "passed_unknown_region"
+                               : normalize_outcome_name((enum normalize_outcome)i);
+        if (i < NORMALIZE_OUTCOME_COUNT)
+            view.records += w->counted[i];
+    }
+    if (last || daemon_now_ms() >= heartbeat->next_ms)
+        bus_stage_tallies(w->stage, heartbeat_tally, heartbeat);
+    if (last)
+        heartbeat_end(heartbeat, daemon_now_ms(), &view);
+    else
+        heartbeat_beat(heartbeat, daemon_now_ms(), &view);
+}
+
+static int read_overlay(struct str path, struct buf *out, struct why *reterr_why)
+{
+    AUTO_FREE char *name = str_dup(path);
+    char chunk[4096];
+    FILE *file;
+    size_t len;
+
+    if (path.len == 0)
+        return 0;
+    if (!name)
+        return -ERR_NOMEM;
+    file = fopen(name, "re");
+    if (!file)
+        return why_set(reterr_why, -ERR_CONFIG, "cannot read catalog.file %s: %m", name);
+    while ((len = fread(chunk, 1, sizeof(chunk), file)) > 0)
+        buf_add(out, chunk, len);
+    (void)fclose(file);
+    return buf_error(out) ? why_set(reterr_why, -ERR_CONFIG, "catalog.file %s is too large", name)
+                          : 0;
+}
+
+int normalizing_catalog(const struct normalizer_config *config, struct catalog **ret,
+                        struct why *reterr_why)
+{
+    AUTO_BUF struct buf overlay = {0};
+    int r;
+
+    buf_init(&overlay, OVERLAY_SIZE_MAX);
+    r = read_overlay(config->catalog.file, &overlay, reterr_why);
+    return r < 0 ? r : catalog_load(buf_str(&overlay), ret, reterr_why);
+}
+
+static void name_topics(struct worker *w, struct str region)
+{
+    const struct config_strs *regions = &w->config->topology.regions;
+
+    w->raw = topic_name(TOPIC_RAW, region);
+    w->rejected = topic_name(TOPIC_REJECTED, region);
+    w->global = topic_name(TOPIC_GLOBAL, STR_NONE);
+    for (size_t i = 0; i < regions->count; i++)
+        w->events[i] = topic_name(TOPIC_EVENTS, regions->at[i]);
+}
+
+/* Outcomes by their names, then "to.global" and "to.<region>". */
+static void name_kinds(struct worker *w)
+{
+    const struct config_strs *regions = &w->config->topology.regions;
+
+    for (size_t i = 0; i < NORMALIZE_OUTCOME_COUNT; i++)
+        w->kinds.names[w->kinds.count++] = normalize_outcome_name((enum normalize_outcome)i);
+    for (size_t i = 0; i <= regions->count; i++) {
+        (void)snprintf(w->kind_names[i], TALLY_KIND_SIZE_MAX, "to." STR_FMT,
+                       STR_ARG(i ? regions->at[i - 1] : STR("global")));
+        w->kinds.names[w->kinds.count++] = w->kind_names[i];
+    }
+}
+
+static int open_core(struct worker *w, struct str region, const struct catalog *catalog)
+{
+    const struct normalizer_section *s = &w->config->normalizer;
+    const struct config_strs *regions = &w->config->topology.regions;
+    struct normalize_settings settings = {
+        .catalog = catalog,
+        .region = region,
+        .deployed_count = regions->count,
+        .ahead_max_ms = s->ahead_max_ms,
+        .behind_max_ms = s->behind_max_ms,
+        .reject_unknown_service = s->reject_unknown_service,
+        .reject_unknown_region = s->reject_unknown_region,
+    };
+
+    memcpy(settings.deployed, regions->at, regions->count * sizeof(regions->at[0]));
+    w->normalizer = normalizer_new(&settings);
+    w->control = control_new();
+    return w->normalizer && w->control ? 0 : -ERR_NOMEM;
+}
+
+static int open_stage(struct worker *w, struct str region, struct why *reterr_why)
+{
+    struct bus_stage_settings settings = {w->bus, w->raw.text, w->group, w->transactional_id,
+                                          &w->kinds};
+    struct bus_stage_owner owner = {w, assigned, run_record, committed, aborted};
+
+    group_name(STR("normalizer"), region, w->group);
+    (void)snprintf(w->transactional_id, sizeof(w->transactional_id), "%s." STR_FMT, w->group,
+                   STR_ARG(w->bus.instance));
+    return bus_stage_open(&settings, &owner, &w->stage, reterr_why);
+}
+
+static int loop(struct daemon *daemon, struct worker *w, struct heartbeat *heartbeat)
+{
+    struct bus_stage_view view;
+    struct why why = {0};
+    int r = 0;
+
+    while (r == 0 && daemon_running(daemon)) {
+        r = daemon_backoff(daemon, bus_stage_step(w->stage, STEP_MS, &why), &why);
+        bus_stage_view(w->stage, &view);
+        if (view.assigned)
+            daemon_ready(daemon);
+        beat(w, heartbeat, view.assigned ? "running" : "waiting", false);
+    }
+    if (r == 0)
+        r = bus_stage_finish(w->stage, &why);
+    if (r < 0 && err_class(r) != ERR_CLASS_RETRY)
+        return log_error(r, "cannot go on: %s", why.text);
+    beat(w, heartbeat, "ended", true);
+    return 0;
+}
+
+int normalizing(struct daemon *daemon, void *config)
+{
+    AUTO_FREE struct worker *w = calloc(1, sizeof(*w)); /* large: tables for every partition */
+    AUTO(catalog_free) struct catalog *catalog = NULL;
+    AUTO(state_close) struct state *state = NULL;
+    struct str region = daemon_region(daemon);
+    struct heartbeat heartbeat = {
+        .worker = STR("normalizer"), .region = region, .instance = daemon_instance(daemon)};
+    struct why why = {0};
+    int r;
+
+    if (!w)
+        return log_error(-ERR_NOMEM, "cannot start");
+    w->config = config;
+    w->bus = (struct bus_settings){w->config->bus.brokers, daemon_instance(daemon)};
+    name_topics(w, region);
+    name_kinds(w);
+    if ((r = normalizing_catalog(w->config, &catalog, &why)) < 0 ||
+        (r = state_open(w->config->state.redis, &state, &why)) < 0 ||
+        (r = open_core(w, region, catalog)) < 0)
+        return log_error(r, "cannot start: %s", why.text);
+    heartbeat.state = state;
+    do {
+        r = daemon_backoff(daemon, open_stage(w, region, &why), &why);
+    } while (r == 0 && !w->stage && daemon_running(daemon));
+    if (r < 0)
+        log_error(r, "cannot start: %s", why.text);
+    if (w->stage)
+        r = loop(daemon, w, &heartbeat);
+    bus_stage_close(w->stage);
+    for (size_t i = 0; i < BUS_PARTITIONS_MAX; i++)
+        window_free(w->windows[i]);
+    normalizer_free(w->normalizer);
+    control_free(w->control);
+    return r;
+}
