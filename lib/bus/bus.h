@@ -9,6 +9,9 @@
  * Everything that can block takes a timeout. Errors are of lib/base's classes; what librdkafka retries itself
  * is never reported.
  *
+ * The doors themselves are rdkafka_door.c, consumer.c, producer.c, reader.c, admin.c and clock.c. What stands on them (stage.c,
+ * read_to_end.c) names nothing of librdkafka, so that a simulation can put other doors under it.
+ *
  * Layer: I/O. DEPS base, topology, log. Only lib/bus includes rdkafka.h.
  */
 #ifndef BUS_BUS_H
@@ -62,6 +65,9 @@ struct bus_header {
 
 /* Partition of a key among `count`: Kafka's murmur2, as every client of ours uses it. Pure. */
 int32_t bus_partition_of(struct str key, int32_t count);
+
+/* Monotonic, in ms: for what has to end in time. */
+int64_t bus_clock_ms(void);
 
 /* ---- consumer ---------------------------------------------------------------------------------- */
 

@@ -1,8 +1,6 @@
 /* reader.c - reading given partitions from given offsets, outside of any group. */
 #include "bus/rdkafka_door.h"
 
-#include <time.h>
-
 #include "log/log.h"
 
 /* A handle is assigned once. One that is assigned again before its last assignment is in force stops the same partition
@@ -155,66 +153,6 @@ int bus_reader_poll(struct bus_reader *reader, int timeout_ms, struct bus_input 
         log_debug("kafka: reading %s: %s", reader->topic, rd_kafka_message_errstr(m));
         return door_error(m->err);
     }
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* The high watermark, which only a read_uncommitted consumer is told. */
-static int high_watermark(const struct bus_settings *settings, const char *topic, int32_t partition,
-                          int64_t *ret_low, int64_t *ret_high, struct why *reterr_why)
-{
-    AUTO(bus_admin_close) struct bus_admin *admin = NULL;
-    int r = bus_admin_open(settings, &admin, reterr_why);
-
-    if (r < 0)
-        return r;
-    return bus_admin_watermarks(admin, topic, partition, ret_low, ret_high, reterr_why);
-}
-
-int bus_read_to_end(const struct bus_settings *settings, const char *topic, int32_t partition,
-                    int64_t from, int timeout_ms,
-                    int (*each)(void *arg, const struct bus_record *record), void *arg,
-                    int64_t *ret_next, struct why *reterr_why)
-{
-    AUTO(bus_reader_close) struct bus_reader *reader = NULL;
-    int64_t low, high, deadline_ms = now_ms() + timeout_ms;
-    struct bus_position position = {partition, from, STR_NONE};
-    int r = high_watermark(settings, topic, partition, &low, &high, reterr_why);
-
-    if (r < 0)
-        return r;
-    position.offset = MAX_OF(from, low);
-    *ret_next = position.offset;
-    if (position.offset >= high)
-        return 0;
-    r = bus_reader_open(settings, topic, true, &position, 1, &reader, reterr_why);
-    if (r < 0)
-        return r;
-    while (*ret_next < high) {
-        struct bus_input input;
-
-        if (now_ms() >= deadline_ms)
-            return why_set(reterr_why, -ERR_TIMEOUT, "%s/%d: at %lld of %lld after %d ms", topic,
-                           partition, (long long)*ret_next, (long long)high, timeout_ms);
-        r = bus_reader_poll(reader, 50, &input);
-        if (r < 0 && err_class(r) != ERR_CLASS_RETRY)
-            return why_set(reterr_why, r, "cannot read %s", topic);
-        if (r < 0 || input.kind == BUS_INPUT_NONE)
-            continue;
-        if (input.kind == BUS_INPUT_OUT_OF_RANGE)
-            return why_set(reterr_why, -ERR_RANGE, "%s/%d has no offset %lld", topic, partition,
-                           (long long)*ret_next);
-        if (input.kind == BUS_INPUT_RECORD && (r = each(arg, &input.record)) != 0)
-            return r;
-        *ret_next = input.offset + (input.kind == BUS_INPUT_RECORD ? 1 : 0);
-    }
-    return 0;
 }
 
 /* ---- admin: the same kind of handle, asked rather than read -------------------------------------- */

@@ -7,8 +7,6 @@
  */
 #include "bus/stage.h"
 
-#include <time.h>
-
 #include "log/log.h"
 
 struct stage_partition {
@@ -31,14 +29,6 @@ struct bus_stage {
     int64_t idle_commit_ms;
     size_t records; /* in it */
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static int open_handles(struct bus_stage *s, struct why *reterr_why)
 {
@@ -141,7 +131,7 @@ static int commit_offsets(struct bus_stage *s, struct why *reterr_why)
     struct bus_position positions[BUS_PARTITIONS_MAX];
     AUTO_FREE char(*notes)[TALLY_TEXT_SIZE] = calloc(s->partition_count + 1, sizeof(*notes));
     size_t count = 0;
-    int64_t deadline_ms = now_ms() + STAGE_COMMIT_WAIT_MS;
+    int64_t deadline_ms = bus_clock_ms() + STAGE_COMMIT_WAIT_MS;
     int r;
 
     if (!notes)
@@ -163,7 +153,7 @@ static int commit_offsets(struct bus_stage *s, struct why *reterr_why)
         return r == -ERR_FENCED ? r : -ERR_ABORTED;
     do {
         r = bus_commit(s->producer, BUS_CALL_TIMEOUT_MS, reterr_why);
-    } while (r < 0 && r != -ERR_FENCED && r != -ERR_ABORTED && now_ms() < deadline_ms);
+    } while (r < 0 && r != -ERR_FENCED && r != -ERR_ABORTED && bus_clock_ms() < deadline_ms);
     return r;
 }
 
@@ -179,7 +169,7 @@ static int commit(struct bus_stage *s, struct why *reterr_why)
     }
     s->open = false;
     s->records = 0;
-    s->idle_commit_ms = now_ms() + STAGE_IDLE_COMMIT_MS;
+    s->idle_commit_ms = bus_clock_ms() + STAGE_IDLE_COMMIT_MS;
     s->owner.committed(s->owner.arg);
     return 0;
 }
@@ -194,7 +184,7 @@ static int begin(struct bus_stage *s, struct why *reterr_why)
     if (r < 0)
         return give_up(s, -ERR_FENCED);
     s->open = true;
-    s->opened_ms = now_ms();
+    s->opened_ms = bus_clock_ms();
     return 0;
 }
 
@@ -205,11 +195,11 @@ static int commit_if_idle(struct bus_stage *s, struct why *reterr_why)
     bool moved = false;
     int r;
 
-    if (s->open || now_ms() < s->idle_commit_ms)
+    if (s->open || bus_clock_ms() < s->idle_commit_ms)
         return 0;
     for (size_t i = 0; i < s->partition_count; i++)
         moved |= s->partitions[i].next != s->partitions[i].committed;
-    s->idle_commit_ms = now_ms() + STAGE_IDLE_COMMIT_MS;
+    s->idle_commit_ms = bus_clock_ms() + STAGE_IDLE_COMMIT_MS;
     if (!moved)
         return 0;
     r = begin(s, reterr_why);
@@ -330,7 +320,7 @@ static int take(struct bus_stage *s, const struct bus_input *input, struct why *
 
 int bus_stage_step(struct bus_stage *s, int timeout_ms, struct why *reterr_why)
 {
-    int64_t until_ms = now_ms() + timeout_ms;
+    int64_t until_ms = bus_clock_ms() + timeout_ms;
     int r;
 
     if (!s->consumer) {
@@ -353,13 +343,13 @@ int bus_stage_step(struct bus_stage *s, int timeout_ms, struct why *reterr_why)
                 break;
         }
         if (s->open &&
-            (now_ms() - s->opened_ms >= STAGE_COMMIT_MS || s->records >= STAGE_RECORDS_MAX))
+            (bus_clock_ms() - s->opened_ms >= STAGE_COMMIT_MS || s->records >= STAGE_RECORDS_MAX))
             r = commit(s, reterr_why);
         else
             r = commit_if_idle(s, reterr_why);
         if (r < 0)
             return r;
-    } while (now_ms() < until_ms);
+    } while (bus_clock_ms() < until_ms);
     return 0;
 }
 
@@ -381,8 +371,8 @@ int bus_stage_write(struct bus_stage *s, const char *topic, struct str key, stru
         if (r != -ERR_UNAVAILABLE)
             return r;
         if (deadline_ms == 0)
-            deadline_ms = now_ms() + STAGE_COMMIT_WAIT_MS;
-        else if (now_ms() > deadline_ms)
+            deadline_ms = bus_clock_ms() + STAGE_COMMIT_WAIT_MS;
+        else if (bus_clock_ms() > deadline_ms)
             return -ERR_ABORTED;
         (void)bus_producer_poll(s->producer, 5);
     }
