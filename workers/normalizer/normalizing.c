@@ -17,6 +17,7 @@
 #include "control/control.h"
 #include "core/normalize.h"
 #include "core/window.h"
+#include "crypto/crypto.h"
 #include "log/log.h"
 #include "state/heartbeat.h"
 
@@ -37,6 +38,7 @@ struct worker {
     struct str generation;                           /* of the raw topic */
     struct control *control;
     struct normalizer *normalizer;
+    struct fingerprint_key key; /* of the windows */
     struct bus_stage *stage;
     struct tally_kinds kinds;
     char kind_names[1 + NORMALIZE_REGIONS_MAX][TALLY_KIND_SIZE_MAX];
@@ -60,16 +62,39 @@ static bool is_json(const struct bus_record *record)
            str_starts(type, STR(CONTENT_TYPE_JSON));
 }
 
-/* Published again after it was rejected, a record may meet itself: the window may have been built anew since. */
-static bool meets_itself(struct window *window, const struct bus_record *record,
-                         const struct normalize_result *result, struct window_content content)
+/* Published again after it was rejected, a record may meet itself: the window may have been built anew since. 1: so it
+ * is. */
+static int meets_itself(struct window *window, const struct bus_record *record,
+                        const struct normalize_result *result, struct fingerprint content)
 {
     struct str text;
     int64_t first_ms;
 
-    return bus_record_header(record, HEADER_RECEIVED, &text) && str_to_i64(text, &first_ms) &&
-           window_learn_again(window, result->account, result->id, content, first_ms,
+    if (!bus_record_header(record, HEADER_RECEIVED, &text) || !str_to_i64(text, &first_ms))
+        return 0;
+    return window_learn_again(window, result->account, result->id, content, first_ms,
                               record->time_ms);
+}
+
+/* What the window knows of it decides about an event with an id of its own. */
+static int look_back(struct window *window, const struct bus_record *record, bool json,
+                     struct normalize_result *result)
+{
+    struct fingerprint content = window_content(window, record->value, json);
+    enum window_verdict verdict;
+    int r = window_learn(window, result->account, result->id, content, record->time_ms, &verdict);
+
+    if (r < 0)
+        return r;
+    if (verdict == WINDOW_DUPLICATE) {
+        r = meets_itself(window, record, result, content);
+        if (r == 0)
+            result->outcome = DROPPED_DUPLICATE;
+    } else if (verdict == WINDOW_CONFLICT) {
+        result->outcome = REJECTED_CONFLICT;
+        (void)why_set(&result->why, 0, "the same eventId came before with other content");
+    }
+    return MIN_OF(r, 0);
 }
 
 static int judge(struct worker *w, const struct bus_record *record, struct normalize_result *ret)
@@ -80,26 +105,11 @@ static int judge(struct worker *w, const struct bus_record *record, struct norma
         .received_ms = record->time_ms,
         .origin = {str_from(w->raw.text), w->generation, record->partition, record->offset},
     };
-    struct window *window = w->windows[record->partition];
-    struct window_content content;
     int r = normalize(w->normalizer, &in, ret);
 
     if (r < 0 || ret->outcome != NORMALIZED || !ret->id_given)
         return r;
-    content = window_content_of(in.bytes, in.json);
-    switch (window_learn(window, ret->account, ret->id, content, record->time_ms)) {
-    case WINDOW_NEW:
-        break;
-    case WINDOW_DUPLICATE:
-        if (!meets_itself(window, record, ret, content))
-            ret->outcome = DROPPED_DUPLICATE;
-        break;
-    case WINDOW_CONFLICT:
-        ret->outcome = REJECTED_CONFLICT;
-        (void)why_set(&ret->why, 0, "the same eventId came before with other content");
-        break;
-    }
-    return 0;
+    return look_back(w->windows[record->partition], record, in.json, ret);
 }
 
 static int put_aside(struct worker *w, const struct bus_record *record,
@@ -246,7 +256,7 @@ static int rebuild_window(struct worker *w, const struct bus_position *position,
     int64_t next;
     int r;
 
-    *window = window_new((size_t)s->window_events, s->window_ms);
+    *window = window_new((size_t)s->window_events, s->window_ms, &w->key);
     if (!*window)
         return -ERR_NOMEM;
     if (position->offset == 0)
@@ -377,6 +387,7 @@ static int open_core(struct worker *w, struct str region, const struct catalog *
     memcpy(settings.deployed, regions->at, regions->count * sizeof(regions->at[0]));
     w->normalizer = normalizer_new(&settings);
     w->control = control_new();
+    crypto_random(&w->key, sizeof(w->key));
     return w->normalizer && w->control ? 0 : -ERR_NOMEM;
 }
 

@@ -8,13 +8,14 @@
 #include "window.h"
 
 struct entry {
-    uint64_t key_a, key_b; /* 128 bits of (account, id): a collision is not to be expected */
-    struct window_content content;
+    struct fingerprint key; /* of (account, id) */
+    struct fingerprint content;
     int64_t time_ms;
     uint32_t next; /* in its slot: index + 1 */
 };
 
 struct window {
+    struct fingerprint_key key;
     struct entry *ring;
     uint32_t *slots; /* index + 1 of the newest entry */
     size_t cap, slot_mask;
@@ -23,31 +24,12 @@ struct window {
     int64_t span_ms;
 };
 
-static struct window_content hash_of(struct str s, uint64_t seed)
+struct fingerprint window_content(const struct window *w, struct str bytes, bool json)
 {
-    return (struct window_content){str_hash(s, 0x8F1BBCDCBFA53E0BULL ^ seed),
-                                   str_hash(s, 0x2545F4914F6CDD1DULL + seed)};
+    return fingerprint_of(&w->key, json ? STR("json") : STR("avro"), bytes);
 }
 
-/* Four lanes side by side, since one chain of multiplications over a whole event is what a processor is slow at. */
-struct window_content window_content_of(struct str bytes, bool json)
-{
-    uint64_t lanes[5] = {bytes.len, json, 2, 3, 0};
-
-    for (; bytes.len >= 32; bytes.at += 32, bytes.len -= 32) {
-        uint64_t words[4];
-
-        memcpy(words, bytes.at, sizeof(words));
-        for (size_t i = 0; i < 4; i++) {
-            lanes[i] = (lanes[i] ^ words[i]) * 0xFF51AFD7ED558CCDULL;
-            lanes[i] ^= lanes[i] >> 32;
-        }
-    }
-    lanes[4] = str_hash(bytes, 4);
-    return hash_of(str_of(lanes, sizeof(lanes)), 0);
-}
-
-struct window *window_new(size_t events_max, int64_t span_ms)
+struct window *window_new(size_t events_max, int64_t span_ms, const struct fingerprint_key *key)
 {
     struct window *w = calloc(1, sizeof(*w));
     size_t slots = 1024;
@@ -55,6 +37,7 @@ struct window *window_new(size_t events_max, int64_t span_ms)
     CHECK(events_max > 0 && events_max < UINT32_MAX / 4);
     if (!w)
         return NULL;
+    w->key = *key;
     w->events_max = events_max;
     w->span_ms = span_ms;
     w->cap = 1024;
@@ -85,7 +68,7 @@ static struct entry *entry_at(const struct window *w, size_t i)
 
 static uint32_t *slot_of(const struct window *w, const struct entry *e)
 {
-    return &w->slots[e->key_a & w->slot_mask];
+    return &w->slots[e->key.a & w->slot_mask];
 }
 
 /* Entries of a slot form a list from newest to oldest. */
@@ -108,12 +91,13 @@ static void unlink_entry(struct window *w, uint32_t index)
     *at = w->ring[index].next;
 }
 
-static void grow(struct window *w)
+static int grow(struct window *w)
 {
     size_t cap = w->cap * 2;
     struct entry *ring = malloc(cap * sizeof(*ring));
 
-    CHECK(ring); /* an abort here loses nothing: the transaction is not committed */
+    if (!ring)
+        return -ERR_NOMEM;
     for (size_t i = 0; i < w->count; i++)
         ring[i] = *entry_at(w, i);
     free(w->ring);
@@ -123,64 +107,56 @@ static void grow(struct window *w)
     memset(w->slots, 0, (w->slot_mask + 1) * sizeof(*w->slots));
     for (size_t i = 0; i < w->count; i++)
         link_entry(w, (uint32_t)i);
+    return 0;
 }
 
-static struct entry *find(const struct window *w, const struct window_content *key)
+static struct entry *find(const struct window *w, struct fingerprint key)
 {
-    for (uint32_t at = w->slots[key->a & w->slot_mask]; at; at = w->ring[at - 1].next)
-        if (w->ring[at - 1].key_a == key->a && w->ring[at - 1].key_b == key->b)
+    for (uint32_t at = w->slots[key.a & w->slot_mask]; at; at = w->ring[at - 1].next)
+        if (fingerprint_eq(w->ring[at - 1].key, key))
             return &w->ring[at - 1];
     return NULL;
 }
 
-static struct window_content key_of(struct str account, struct str id)
-{
-    struct window_content owner = hash_of(account, 0), key = hash_of(id, owner.a);
-
-    key.b ^= owner.b;
-    return key;
-}
-
-static void add(struct window *w, struct window_content key, struct window_content content,
-                int64_t time_ms)
+static int add(struct window *w, struct fingerprint key, struct fingerprint content,
+               int64_t time_ms)
 {
     uint32_t index;
 
-    if (w->count == w->cap)
-        grow(w);
+    if (w->count == w->cap && grow(w) < 0)
+        return -ERR_NOMEM;
     index = (uint32_t)((w->first + w->count) & (w->cap - 1));
-    w->ring[index] = (struct entry){key.a, key.b, content, time_ms, 0};
+    w->ring[index] = (struct entry){key, content, time_ms, 0};
     w->count++;
     link_entry(w, index);
+    return 0;
 }
 
-static bool same(struct window_content x, struct window_content y)
+int window_learn(struct window *w, struct str account, struct str id, struct fingerprint content,
+                 int64_t time_ms, enum window_verdict *ret)
 {
-    return x.a == y.a && x.b == y.b;
+    struct fingerprint key = fingerprint_of(&w->key, account, id);
+    const struct entry *known = find(w, key);
+
+    if (known && time_ms - known->time_ms <= w->span_ms) {
+        *ret = fingerprint_eq(known->content, content) ? WINDOW_DUPLICATE : WINDOW_CONFLICT;
+        return 0;
+    }
+    *ret = WINDOW_NEW;
+    return add(w, key, content, time_ms);
 }
 
-enum window_verdict window_learn(struct window *w, struct str account, struct str id,
-                                 struct window_content content, int64_t time_ms)
+int window_learn_again(struct window *w, struct str account, struct str id,
+                       struct fingerprint content, int64_t first_ms, int64_t time_ms)
 {
-    struct window_content key = key_of(account, id);
-    const struct entry *known = find(w, &key);
+    struct fingerprint key = fingerprint_of(&w->key, account, id);
+    const struct entry *known = find(w, key); /* the newest: this one, from now on */
+    int r;
 
-    if (known && time_ms - known->time_ms <= w->span_ms)
-        return same(known->content, content) ? WINDOW_DUPLICATE : WINDOW_CONFLICT;
-    add(w, key, content, time_ms);
-    return WINDOW_NEW;
-}
-
-bool window_learn_again(struct window *w, struct str account, struct str id,
-                        struct window_content content, int64_t first_ms, int64_t time_ms)
-{
-    struct window_content key = key_of(account, id);
-    const struct entry *known = find(w, &key); /* the newest: this one, from now on */
-
-    if (!known || known->time_ms != first_ms || !same(known->content, content))
-        return false;
-    add(w, key, content, time_ms);
-    return true;
+    if (!known || known->time_ms != first_ms || !fingerprint_eq(known->content, content))
+        return 0;
+    r = add(w, key, content, time_ms);
+    return r < 0 ? r : 1;
 }
 
 void window_keep(struct window *w)

@@ -13,6 +13,7 @@
 #define NORMALIZER_CORE_WINDOW_H
 
 #include "base/base.h"
+#include "fingerprint.h"
 
 struct window;
 
@@ -22,24 +23,22 @@ enum window_verdict {
     WINDOW_CONFLICT,
 };
 
-/* A content's identity: 128 bits of the raw bytes and their content type. */
-struct window_content {
-    uint64_t a, b;
-};
-struct window_content window_content_of(struct str bytes, bool json);
-
-struct window *window_new(size_t events_max, int64_t span_ms); /* NULL without memory */
+/* NULL without memory. The key is for fingerprints. */
+struct window *window_new(size_t events_max, int64_t span_ms, const struct fingerprint_key *key);
 void window_free(struct window *window);
 AUTO_DEFINE(struct window, window_free)
 
-/* Records must come in the order of their offsets. */
-enum window_verdict window_learn(struct window *window, struct str account, struct str id,
-                                 struct window_content content, int64_t time_ms);
+/* A content's identity: its raw bytes and their content type. */
+struct fingerprint window_content(const struct window *window, struct str bytes, bool json);
+
+/* Records must come in the order of their offsets. -ERR_NOMEM: nothing was learned. */
+MUST_CHECK int window_learn(struct window *window, struct str account, struct str id,
+                            struct fingerprint content, int64_t time_ms, enum window_verdict *ret);
 /* As new after all, where window_learn() says WINDOW_DUPLICATE of the record that came at first_ms: that one was
  * rejected, and this is it, published again. Who took the partition over since has learned of it with settings that
- * let it pass. False, and nothing learned, when another is known. */
-bool window_learn_again(struct window *window, struct str account, struct str id,
-                        struct window_content content, int64_t first_ms, int64_t time_ms);
+ * let it pass. 1; 0, and nothing learned, when another is known; -ERR_NOMEM. */
+MUST_CHECK int window_learn_again(struct window *window, struct str account, struct str id,
+                                  struct fingerprint content, int64_t first_ms, int64_t time_ms);
 void window_keep(struct window *window);
 void window_forget(struct window *window);
 size_t window_count(const struct window *window);
