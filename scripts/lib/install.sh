@@ -3,7 +3,7 @@
 #
 #   install_packages KIND…     Debian's packages of deploy/packages.txt
 #   install_kafka, install_objects, install_test_python     what deploy/versions.txt pins
-#   build PRESET
+#   build PRESET [TARGET]
 #   build_release, build_dev, …: build PRESET as one word
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -52,7 +52,7 @@ install_objects() { made_once "$DEPS/seaweedfs" stack make_venv; }
 install_test_python() { made_once "$ROOT/build/venv" tests make_venv; }
 
 build() {
-    (cd "$ROOT" && cmake --preset "$1" && cmake --build --preset "$1" -j "$(nproc)")
+    (cd "$ROOT" && cmake --preset "$1" && cmake --build --preset "$1" -j "$(nproc)" ${2:+--target "$2"})
 }
 build_release() { build release; }
 build_dev() { build dev; }
