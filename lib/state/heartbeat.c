@@ -17,8 +17,10 @@ static void add_hash(struct heartbeat *h, int64_t now_ms, const struct heartbeat
 {
     struct state_key key = state_key_worker(h->worker, h->region, h->instance);
     struct state_key all = state_key_workers();
-    int64_t passed_ms = MAX_OF(now_ms - h->last_ms, (int64_t)1);
-    int64_t rate = h->last_ms ? (int64_t)(view->records - h->last_records) * 1000 / passed_ms : 0;
+    int64_t passed_ms = MAX_OF(now_ms - h->last_ms, (int64_t)1); /* a clock set back says nothing */
+    int64_t rate = h->last_ms && now_ms > h->last_ms
+                       ? (int64_t)(view->records - h->last_records) * 1000 / passed_ms
+                       : 0;
     char started[TIME_TEXT_SIZE], seen[TIME_TEXT_SIZE], pid[24], lag[24], parts[24], rates[24],
         ttl[24];
 
@@ -62,9 +64,11 @@ static void write_out(struct heartbeat *h, int64_t now_ms, const struct heartbea
 {
     struct state_key counters = state_key_counters(h->worker, h->region);
     char text[24];
+    size_t named; /* the reply to what names us among all workers */
 
     CHECK(view->counter_count <= HEARTBEAT_COUNTERS_MAX);
     add_hash(h, now_ms, view);
+    named = state_queued(h->state) - 1;
     for (size_t i = 0; i < view->counter_count; i++)
         if (view->counters[i].total != h->sent[i])
             STATE_ADD(h->state, STR("HINCRBY"), state_key_str(&counters),
@@ -72,15 +76,23 @@ static void write_out(struct heartbeat *h, int64_t now_ms, const struct heartbea
                       number(text, (int64_t)(view->counters[i].total - h->sent[i])));
     if (state_flush(h->state, NULL) < 0)
         return; /* the differences come with a later one */
+    /* Our name was there since the first beat, and nobody takes the name of a living worker away. */
+    h->emptied += h->last_ms && state_reply(h->state, named).type == STATE_INTEGER &&
+                  state_reply(h->state, named).integer == 1;
     for (size_t i = 0; i < view->counter_count; i++)
         h->sent[i] = view->counters[i].total;
     h->last_ms = now_ms;
     h->last_records = view->records;
 }
 
+bool heartbeat_due(const struct heartbeat *h, int64_t now_ms)
+{
+    return now_ms >= h->next_ms || now_ms < h->next_ms - HEARTBEAT_INTERVAL_MS;
+}
+
 void heartbeat_beat(struct heartbeat *h, int64_t now_ms, const struct heartbeat_view *view)
 {
-    if (now_ms < h->next_ms)
+    if (!heartbeat_due(h, now_ms))
         return;
     if (!h->started_ms)
         h->started_ms = now_ms;

@@ -24,6 +24,7 @@ struct heartbeat {
     uint64_t sent[HEARTBEAT_COUNTERS_MAX]; /* totals that the kept counters have */
     uint64_t last_records;
     int64_t last_ms;
+    uint64_t emptied; /* how often Redis was found to have forgotten us since the process began */
 };
 
 /* Fields of the hash: version, pid, started, seen, state, lag, partitions, rate (records a second). */
@@ -38,6 +39,8 @@ struct heartbeat_view {
 
 /* Queues what became of a partition's records up to `offset`, to be sent with the next beat. */
 void heartbeat_tally(void *heartbeat, int32_t partition, int64_t offset, const struct tally *tally);
+/* Whether one is due. A clock that was set back makes it due at once: nobody is silent until it has caught up. */
+bool heartbeat_due(const struct heartbeat *heartbeat, int64_t now_ms);
 /* Due? Then writes it; Redis being away is no error of a worker's. now: wall clock. */
 void heartbeat_beat(struct heartbeat *heartbeat, int64_t now_ms, const struct heartbeat_view *view);
 /* The last one, at the end: the process leaves. */

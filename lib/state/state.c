@@ -116,6 +116,11 @@ void state_add(struct state *s, size_t count, const struct str *args)
     s->queued++;
 }
 
+size_t state_queued(const struct state *s)
+{
+    return s->queued;
+}
+
 static int connect_redis(struct state *s, struct why *reterr_why)
 {
     struct timeval timeout = {.tv_usec = STATE_CALL_MS * 1000};

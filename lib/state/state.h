@@ -52,6 +52,7 @@ void state_add(struct state *state, size_t count, const struct str *args);
 #define STATE_ADD(state, ...)                                                                      \
     state_add(state, sizeof((struct str[]){__VA_ARGS__}) / sizeof(struct str),                     \
               (struct str[]){__VA_ARGS__})
+size_t state_queued(const struct state *state); /* commands, since the last flush */
 /* Sends what is queued and reads the answers. On an error what was queued is forgotten, and whether it was
  * carried out is not known. */
 MUST_CHECK int state_flush(struct state *state, struct why *reterr_why);
