@@ -58,6 +58,7 @@ struct stream {
     int64_t retry_ms, backoff_ms;
 
     int64_t written_boundary, written_clear, written_ms; /* progress */
+    uint64_t written_loss;                               /* after so many losses of it */
     struct stream *next_in_slot, *next_in_id_slot;
     struct stream *next; /* in its partition */
 };
@@ -82,6 +83,7 @@ struct delivery {
     struct delivery_effect *effects; /* queue */
     size_t effect_first, effect_count, effect_cap;
     uint64_t next_id, random;
+    uint64_t losses; /* of written progress */
     int64_t now_ms, commit_ms;
     int64_t bytes; /* buffered */
     size_t uploads, starting;
@@ -268,8 +270,10 @@ static void write_progress(struct delivery *d, struct stream *s)
     s->written_ms = d->now_ms;
     if (s->state == PARKED || s->state == STUCK || s->state == STARTING) /* rule 12: no `clear` */
         return;
-    if (s->boundary == s->written_boundary && clear == s->written_clear)
+    if (s->boundary == s->written_boundary && clear == s->written_clear &&
+        s->written_loss == d->losses)
         return;
+    s->written_loss = d->losses;
     e = effect_of(d, DELIVERY_WRITE_PROGRESS, s);
     e->boundary = s->written_boundary = s->boundary;
     e->clear = s->written_clear = clear;
@@ -483,6 +487,7 @@ void delivery_progress(struct delivery *d, uint64_t stream, bool known, int64_t 
         s->cursor = MAX_OF(clear, boundary);
         s->written_boundary = boundary;
         s->written_clear = clear;
+        s->written_loss = d->losses;
         started(d, s);
         return;
     }
@@ -1142,6 +1147,11 @@ void delivery_tick(struct delivery *d, int64_t now_ms)
     for (int32_t p = 0; p < d->settings.partition_count; p++)
         if (d->partitions[p].assigned)
             commit_partition(d, p);
+}
+
+void delivery_progress_lost(struct delivery *d)
+{
+    d->losses++;
 }
 
 void delivery_drain(struct delivery *d)

@@ -142,6 +142,9 @@ void delivery_probed(struct delivery *delivery, uint64_t stream, enum delivery_o
                      const char *why);
 /* Time passes: `now_ms` of a clock that never steps back. */
 void delivery_tick(struct delivery *delivery, int64_t now_ms);
+/* What was written of progress may be gone (Redis was emptied, or did not answer): each stream writes its own
+ * again, even if it stands still. */
+void delivery_progress_lost(struct delivery *delivery);
 /* From now on everything is flushed at once. */
 void delivery_drain(struct delivery *delivery);
 

@@ -96,6 +96,26 @@ static void quiet_streams_say_now_and_then_that_nothing_was_theirs(void **state)
     done(&f);
 }
 
+static void progress_that_was_lost_is_written_again(void **state)
+{
+    struct fixture f = fixture();
+    struct delivery_effect e;
+    (void)state;
+    trail(&f, 1, "bucket-a");
+    begin(&f);
+    end(&f, 42);
+    tick(&f, 1000);
+    (void)want(&f, DELIVERY_WRITE_PROGRESS);
+    delivery_progress_lost(f.core);
+    tick(&f, 1000);
+    e = want(&f, DELIVERY_WRITE_PROGRESS);
+    assert_int_equal(e.boundary, 1);
+    assert_int_equal(e.clear, 42);
+    tick(&f, 1000);
+    want_none(&f, DELIVERY_WRITE_PROGRESS); /* once */
+    done(&f);
+}
+
 static void clear_is_the_first_event_that_is_not_settled(void **state)
 {
     struct fixture f = fixture();
@@ -140,5 +160,6 @@ TESTS(TEST(the_committed_offset_is_the_first_event_that_is_not_settled),
       TEST(with_nothing_buffered_it_is_the_readers_position), TEST(without_trails_too),
       TEST(a_parked_stream_does_not_hold_it_back), TEST(while_every_destination_fails_it_stays),
       TEST(quiet_streams_say_now_and_then_that_nothing_was_theirs),
+      TEST(progress_that_was_lost_is_written_again),
       TEST(clear_is_the_first_event_that_is_not_settled),
       TEST(another_stream_asks_when_the_one_that_did_is_gone))
