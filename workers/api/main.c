@@ -108,6 +108,7 @@ static int listen_all(struct service *s, struct listener *listeners, struct why 
 
 static int open_parts(struct service *s, struct why *why)
 {
+    uint64_t seed;
     int r;
 
     if ((r = catalog_load(STR_NONE, &s->catalog, why)) < 0 ||
@@ -116,14 +117,17 @@ static int open_parts(struct service *s, struct why *why)
         (r = security_read_key(&s->config->security, s->master.bytes, why)) < 0 ||
         (r = bus_producer_open(&s->bus, NULL, 0, &s->producer, why)) < 0)
         return r;
+    crypto_random(&seed, sizeof(seed));
     s->control = control_new();
     s->changes = changes_new(s);
-    return s->control && s->changes ? 0 : -ERR_NOMEM;
+    s->nonces = nonces_new(seed);
+    return s->control && s->changes && s->nonces ? 0 : -ERR_NOMEM;
 }
 
 static void close_parts(struct service *s)
 {
     changes_free(s->changes);
+    nonces_free(s->nonces);
     bus_producer_close(s->producer);
     for (size_t i = 0; i < s->reader_count; i++)
         history_reader_close(s->readers[i]);
@@ -232,7 +236,7 @@ static int load(struct daemon *daemon, struct service *s, struct why *why)
 
 static int run(struct daemon *daemon, void *config)
 {
-    static struct service service; /* large: remembers nonces and rates */
+    static struct service service; /* large: remembers rates */
     static struct listener listeners[SERVERS_MAX];
     struct service *s = &service;
     struct following following = {s, false};

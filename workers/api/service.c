@@ -91,16 +91,7 @@ bool service_action_writes(struct str action)
     return false;
 }
 
-/* ---- nonces and rates: in Redis for all API processes, here while it is away -------------------------- */
-
-static bool nonce_fresh_here(struct service *s, uint64_t hash)
-{
-    for (size_t i = 0; i < SERVICE_NONCES_MAX; i++)
-        if (s->nonces[i] == hash)
-            return false;
-    s->nonces[s->nonce_next++ % SERVICE_NONCES_MAX] = hash;
-    return true;
-}
+/* ---- nonces: in Redis for all API processes, here for what becomes of Redis; rates: here while it is away - */
 
 static bool nonce_fresh(struct service *s, const struct rpc_call *call)
 {
@@ -108,11 +99,10 @@ static bool nonce_fresh(struct service *s, const struct rpc_call *call)
     bool fresh;
 
     (void)pthread_mutex_lock(&s->state_lock);
+    fresh = nonces_use(s->nonces, state_key_str(&key), daemon_monotonic_ms());
     STATE_ADD(s->state, STR("SET"), state_key_str(&key), STR("1"), STR("NX"), STR("EX"), NONCE_TTL);
     if (state_flush(s->state, NULL) == 0 && state_reply(s->state, 0).type != STATE_ERROR)
-        fresh = state_reply(s->state, 0).type == STATE_TEXT;
-    else
-        fresh = nonce_fresh_here(s, str_hash(state_key_str(&key), 11) | 1);
+        fresh &= state_reply(s->state, 0).type == STATE_TEXT;
     (void)pthread_mutex_unlock(&s->state_lock);
     return fresh;
 }

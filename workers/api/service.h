@@ -14,6 +14,7 @@
 #include "catalog/catalog.h"
 #include "config/common.h"
 #include "control/control.h"
+#include "core/nonces.h"
 #include "history/history.h"
 #include "http_server.h"
 #include "objects/objects.h"
@@ -21,7 +22,6 @@
 #include "state/state.h"
 
 #define SERVICE_READERS_MAX 16
-#define SERVICE_NONCES_MAX  65536 /* remembered here while Redis is away */
 #define SERVICE_RATES_MAX   4096
 
 struct listen_section {
@@ -58,8 +58,7 @@ struct service {
 
     pthread_mutex_t state_lock;
     struct state *state;
-    uint64_t nonces[SERVICE_NONCES_MAX]; /* hashes; a ring */
-    size_t nonce_next;
+    struct nonces *nonces; /* of this process */
     struct {
         uint64_t who;
         int64_t second;
