@@ -78,3 +78,8 @@ struct state_key state_key_epoch(void)
 {
     return key_of("tb1:epoch");
 }
+
+struct state_key state_key_epoch_of(struct str who)
+{
+    return key_of("tb1:epoch:" STR_FMT, STR_ARG(who));
+}

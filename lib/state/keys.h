@@ -43,5 +43,7 @@ struct state_key state_key_trail(struct str trail);
 struct state_key state_key_account_trails(struct str account);
 /* Text: who filled the view and when; absent: Redis is empty and has to be filled: tb1:epoch */
 struct state_key state_key_epoch(void);
+/* What becomes the epoch when `who` has filled the view: tb1:epoch:<who> */
+struct state_key state_key_epoch_of(struct str who);
 
 #endif

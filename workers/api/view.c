@@ -4,12 +4,11 @@
 #include "daemon/daemon.h"
 #include "log/log.h"
 #include "service.h"
-#include "state/keys.h"
+#include "view/view.h"
 
 #define CONTROL_TIMEOUT_MS 15000
 #define FOLLOW_POLL_MS     200
 #define FOLLOW_PAUSE_US    500000
-#define SHOWN_AT_ONCE      1000 /* trails in one round trip to Redis */
 
 static int apply_record(void *arg, const struct bus_record *record)
 {
@@ -85,53 +84,22 @@ void service_follow(struct service *s, const bool *stop)
 
 /* ---- Redis ------------------------------------------------------------------------------------------- */
 
-static void show_trail(struct state *state, const struct trail_version *v)
-{
-    static const char *const rw[] = {"All", "Write", "Read"};
-    const struct trail_destination *d = trail_version_destination(v);
-    struct state_key key = state_key_trail(v->id), all = state_key_account_trails(v->account);
-
-    if (v->deleted) {
-        STATE_ADD(state, STR("DEL"), state_key_str(&key));
-        STATE_ADD(state, STR("SREM"), state_key_str(&all), v->id);
-        return;
-    }
-    STATE_ADD(state, STR("HSET"), state_key_str(&key), STR("name"), v->name, STR("account"),
-              v->account, STR("home_region"), v->home_region, STR("regions"), v->regions,
-              STR("events"), str_from(rw[v->rw]), STR("status"), trail_status_name(v),
-              STR("bucket"), d ? d->bucket : STR(""), STR("prefix"), d ? d->prefix : STR(""));
-    STATE_ADD(state, STR("SADD"), state_key_str(&all), v->id);
-}
-
-static bool redis_is_empty(struct state *state, struct str epoch)
-{
-    STATE_ADD(state, STR("EXISTS"), epoch);
-    return state_flush(state, NULL) == 0 && state_reply(state, 0).integer == 0;
-}
-
 void service_show_trails(struct service *s)
 {
-    struct state_key epoch = state_key_epoch();
-    const struct trail *trail = NULL;
-    char now[TIME_TEXT_SIZE];
+    struct why why = {0};
     int64_t next = __atomic_load_n(&s->control_next, __ATOMIC_ACQUIRE);
-    int queued = 0, r = 0;
+    int r;
 
     (void)pthread_mutex_lock(&s->state_lock);
-    if (s->shown_next != next || redis_is_empty(s->state, state_key_str(&epoch))) {
+    if (s->shown_next != next || view_is_missing(s->state)) {
         (void)pthread_rwlock_rdlock(&s->control_lock);
-        while (r == 0 && (trail = trail_book_all(control_trails(s->control), trail))) {
-            show_trail(s->state, trail_latest(trail));
-            if (++queued % SHOWN_AT_ONCE == 0)
-                r = state_flush(s->state, NULL);
-        }
+        r = view_fill(s->state, control_trails(s->control), s->bus.instance, daemon_now_ms() / 1000,
+                      &why);
         (void)pthread_rwlock_unlock(&s->control_lock);
-        time_format(daemon_now_ms() / 1000, now);
-        STATE_ADD(s->state, STR("SET"), state_key_str(&epoch), str_from(now));
-        if (r == 0)
-            r = state_flush(s->state, NULL);
         if (r == 0)
             s->shown_next = next;
+        else
+            log_debug("the view of trails was not written: %s", why.text);
     }
     (void)pthread_mutex_unlock(&s->state_lock);
 }

@@ -29,6 +29,7 @@ static void every_key_is_what_dashboards_read(void **state)
     assert_key(state_key_trail(STR("T1")), "tb1:trail:T1");
     assert_key(state_key_account_trails(STR("1001")), "tb1:account:1001:trails");
     assert_key(state_key_epoch(), "tb1:epoch");
+    assert_key(state_key_epoch_of(STR("api-1")), "tb1:epoch:api-1");
 }
 
 static void a_part_too_long_is_cut_not_overrun(void **state)
