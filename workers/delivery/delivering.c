@@ -45,7 +45,8 @@ struct worker {
     size_t mine_count;
     uint64_t asked[PROGRESS_BATCH_MAX]; /* streams whose progress is in the pipeline, by command */
     size_t asked_count, queued;
-    int failed; /* an effect could not be carried out: the loop begins again */
+    uint64_t emptied; /* how often Redis was, that we know of */
+    int failed;       /* an effect could not be carried out: the loop begins again */
     struct why failed_why;
     uint64_t records, failures, lost, stuck, objects_made, events_delivered;
 };
@@ -259,11 +260,26 @@ static void answer_progress(struct worker *w, bool away)
     w->asked_count = 0;
 }
 
+/* Whether Redis took all that was written: it may answer and refuse, for lack of memory, say. */
+static bool was_taken(const struct worker *w)
+{
+    for (size_t i = 0; i + w->asked_count < w->queued; i++)
+        if (state_reply(w->state, i).type == STATE_ERROR)
+            return false;
+    return true;
+}
+
 /* One round trip for all that was queued. Reads come last, so that their answers do. */
 static void flush_state(struct worker *w)
 {
-    if (w->queued)
-        answer_progress(w, state_flush(w->state, NULL) < 0);
+    bool away;
+
+    if (w->queued) {
+        away = state_flush(w->state, NULL) < 0;
+        if (w->delivery && (away || !was_taken(w)))
+            delivery_progress_lost(w->delivery);
+        answer_progress(w, away);
+    }
     w->queued = 0;
 }
 
@@ -509,6 +525,9 @@ static void beat(struct worker *w, struct heartbeat *heartbeat, const char *stat
         heartbeat_end(heartbeat, daemon_now_ms(), &view);
     else
         heartbeat_beat(heartbeat, daemon_now_ms(), &view);
+    if (w->delivery && heartbeat->emptied != w->emptied)
+        delivery_progress_lost(w->delivery);
+    w->emptied = heartbeat->emptied;
 }
 
 /* What is buffered is written, as far as the stores let us; the rest is read again by whoever comes. */

@@ -414,7 +414,7 @@ static int serve(struct worker *w, struct heartbeat *heartbeat, struct why *rete
     r = bus_consumer_open(&w->bus, w->topic.text, group, &w->consumer, reterr_why);
     while (r == 0 && daemon_running(w->daemon)) {
         r = step(w, reterr_why);
-        if (daemon_now_ms() >= heartbeat->next_ms)
+        if (heartbeat_due(heartbeat, daemon_now_ms()))
             beat(w, heartbeat, w->assigned ? "running" : "waiting", false);
     }
     if (r == 0 && w->assigned) {

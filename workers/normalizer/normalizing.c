@@ -305,7 +305,7 @@ static void beat(struct worker *w, struct heartbeat *heartbeat, const char *stat
         if (i < NORMALIZE_OUTCOME_COUNT)
             view.records += w->counted[i];
     }
-    if (last || daemon_now_ms() >= heartbeat->next_ms)
+    if (last || heartbeat_due(heartbeat, daemon_now_ms()))
         bus_stage_tallies(w->stage, heartbeat_tally, heartbeat);
     if (last)
         heartbeat_end(heartbeat, daemon_now_ms(), &view);

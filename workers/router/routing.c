@@ -183,7 +183,7 @@ static void beat(struct worker *w, struct heartbeat *heartbeat, const char *stat
     view.partitions = stage.partition_count;
     for (size_t i = 0; i < COUNTER_COUNT; i++)
         counters[i] = (struct heartbeat_counter){counter_names[i], w->counted[i]};
-    if (last || daemon_now_ms() >= heartbeat->next_ms)
+    if (last || heartbeat_due(heartbeat, daemon_now_ms()))
         bus_stage_tallies(w->stage, heartbeat_tally, heartbeat);
     if (last)
         heartbeat_end(heartbeat, daemon_now_ms(), &view);
