@@ -104,7 +104,8 @@ AUTO_DEFINE(struct bus_consumer, bus_consumer_close)
  * that outlasted librdkafka's own patience; keep polling. */
 MUST_CHECK int bus_consumer_poll(struct bus_consumer *consumer, int timeout_ms,
                                  struct bus_input *ret);
-/* Reads these, from these offsets, and no others: after ASSIGNED, and to go back after an abort. */
+/* Reads these, from these offsets, and no others. Once after each ASSIGNED: to go back, take a new handle
+ * (librdkafka 2.0.2 aborts the process when it is assigned again too soon). */
 MUST_CHECK int bus_consumer_assign(struct bus_consumer *consumer,
                                    const struct bus_position *positions, size_t count);
 int bus_consumer_unassign(struct bus_consumer *consumer);
@@ -167,8 +168,8 @@ MUST_CHECK int bus_begin(struct bus_producer *producer, struct why *reterr_why);
 MUST_CHECK int bus_send_offsets(struct bus_producer *producer, struct bus_consumer *consumer,
                                 const struct bus_position *positions, size_t count, int timeout_ms,
                                 struct why *reterr_why);
-/* 0; -ERR_ABORTED: call bus_abort() and read the input again; -ERR_FENCED: build the handles anew;
- * -ERR_TIMEOUT: not known, call it again. */
+/* 0; -ERR_ABORTED: call bus_abort(), then read the input again by new handles; -ERR_FENCED: build the handles
+ * anew; -ERR_TIMEOUT: not known, call it again. */
 MUST_CHECK int bus_commit(struct bus_producer *producer, int timeout_ms, struct why *reterr_why);
 MUST_CHECK int bus_abort(struct bus_producer *producer, int timeout_ms, struct why *reterr_why);
 

@@ -2,8 +2,12 @@
  *
  *        +--> IDLE --record--> OPEN --100 ms--> commit --ok--> IDLE
  *        |                      |                 |
- *        |                      +----- error -----+--> abort, assign anew at the committed offsets
- *        +-- fenced or fatal: close both handles, open them again --+
+ *        |                      +----- error -----+--> abort, close both handles
+ *        +--------- open them again, be assigned anew ---------------+
+ *
+ * Whatever goes wrong, the handles go too. Assigning the same consumer again, at the committed offsets, would be quicker, but
+ * librdkafka 2.0.2 aborts the process when that comes too soon after its last assignment ("rktp->rktp_started"). The
+ * group does not notice: the new consumer is the same static member, and gets the same partitions.
  */
 #include "bus/stage.h"
 
@@ -49,7 +53,7 @@ static void close_handles(struct bus_stage *s)
     bus_producer_close(s->producer);
     s->consumer = NULL;
     s->producer = NULL;
-    s->partition_count = 0;
+    s->partition_count = s->records = 0;
     s->assigned = s->open = false;
 }
 
@@ -88,42 +92,17 @@ static struct stage_partition *find(struct bus_stage *s, int32_t partition)
     return NULL;
 }
 
-static int assign_committed(struct bus_stage *s)
-{
-    struct bus_position positions[BUS_PARTITIONS_MAX];
-
-    for (size_t i = 0; i < s->partition_count; i++) {
-        struct stage_partition *p = &s->partitions[i];
-
-        p->next = p->committed;
-        p->counted = p->kept;
-        positions[i] = (struct bus_position){p->partition, p->committed, STR_NONE};
-    }
-    return bus_consumer_assign(s->consumer, positions, s->partition_count);
-}
-
-/* What could not be committed is read again. Returns the error that led here, or a worse one. */
-static int give_up(struct bus_stage *s, int why_r)
+/* What could not be committed is read again, by new handles. Returns the error that led here. */
+static int give_up(struct bus_stage *s, int r)
 {
     struct why why = {0};
-    int r = 0;
 
     s->owner.aborted(s->owner.arg);
-    s->records = 0;
-    if (s->open && why_r != -ERR_FENCED)
-        r = bus_abort(s->producer, BUS_CALL_TIMEOUT_MS, &why);
-    s->open = false;
-    if (why_r == -ERR_FENCED || r < 0) {
-        /* Another process has our name, or the producer cannot go on: start over with new handles,
-         * which shut the old ones out. */
-        log_warning("building the Kafka handles anew: %s",
-                    why.text[0] ? why.text : err_name(why_r));
-        close_handles(s);
-        return -ERR_FENCED;
-    }
-    if (s->assigned && assign_committed(s) < 0)
-        close_handles(s);
-    return why_r;
+    if (s->open && r != -ERR_FENCED && bus_abort(s->producer, BUS_CALL_TIMEOUT_MS, &why) < 0)
+        log_warning("a transaction is left to the next handle: %s", why.text);
+    log_warning("building the Kafka handles anew: %s", err_name(r));
+    close_handles(s);
+    return r;
 }
 
 static int commit_offsets(struct bus_stage *s, struct why *reterr_why)
@@ -246,7 +225,7 @@ static int take_assignment(struct bus_stage *s, const struct bus_input *input,
     }
     r = s->owner.assigned(s->owner.arg, positions, input->position_count, reterr_why);
     if (r == 0)
-        r = assign_committed(s);
+        r = bus_consumer_assign(s->consumer, positions, input->position_count);
     if (r == 0)
         s->assigned = true;
     return r;

@@ -8,8 +8,9 @@
  *     committed   all since the last committed() is durable
  *     aborted     all since the last committed() never was: forget what was learned from it
  *
- * The race that needs care: a transaction fails while the consumer's position is ahead of it. So an
- * abort always assigns the partitions anew at their committed offsets; the records come again.
+ * The race that needs care: a transaction fails while the consumer's position is ahead of it. So after any
+ * failure both handles are made anew, and the partitions are assigned again, from their committed offsets; the records
+ * come again.
  *
  * Layer: I/O. DEPS as bus.h.
  */
