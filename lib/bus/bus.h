@@ -141,6 +141,9 @@ struct bus_ticket {
  * it has failed; 0: BUS_TRANSACTION_TIMEOUT_MS, BUS_DELIVERY_TIMEOUT_MS. */
 MUST_CHECK int bus_producer_open(const struct bus_settings *settings, const char *transactional_id,
                                  int timeout_ms, struct bus_producer **ret, struct why *reterr_why);
+/* Idempotent, for one whose caller waits for each record: none waits for others to go with. */
+MUST_CHECK int bus_producer_open_prompt(const struct bus_settings *settings,
+                                        struct bus_producer **ret, struct why *reterr_why);
 /* What was not acknowledged yet is given up: its tickets are done with -ERR_TIMEOUT. */
 void bus_producer_close(struct bus_producer *producer);
 AUTO_DEFINE(struct bus_producer, bus_producer_close)

@@ -44,8 +44,12 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
         ticket->on_done(ticket);
 }
 
+/* How long a record waits for others to go with. */
+#define LINGER_MS        "5"
+#define LINGER_MS_PROMPT "0"
+
 static int configure(rd_kafka_conf_t *conf, const char *transactional_id, int timeout_ms,
-                     struct why *reterr_why)
+                     const char *linger_ms, struct why *reterr_why)
 {
     const char *limited = transactional_id ? "transaction.timeout.ms" : "message.timeout.ms";
     char timeout[16], kilobytes[16], records[16];
@@ -54,7 +58,7 @@ static int configure(rd_kafka_conf_t *conf, const char *transactional_id, int ti
         {"partitioner", "murmur2_random"},
         {"acks", "all"},
         {"compression.codec", "lz4"},
-        {"linger.ms", "5"},
+        {"linger.ms", linger_ms},
         {"batch.size", "1000000"},
         {"batch.num.messages", "10000"},
         {"message.max.bytes", "2097152"}, /* of one record; batches stay below batch.size */
@@ -75,8 +79,9 @@ static int configure(rd_kafka_conf_t *conf, const char *transactional_id, int ti
     return r < 0 ? r : door_set(conf, limited, timeout, reterr_why);
 }
 
-int bus_producer_open(const struct bus_settings *settings, const char *transactional_id,
-                      int timeout_ms, struct bus_producer **ret, struct why *reterr_why)
+static int producer_open(const struct bus_settings *settings, const char *transactional_id,
+                         int timeout_ms, const char *linger_ms, struct bus_producer **ret,
+                         struct why *reterr_why)
 {
     AUTO(bus_producer_close) struct bus_producer *p = calloc(1, sizeof(*p));
     rd_kafka_conf_t *conf;
@@ -87,7 +92,7 @@ int bus_producer_open(const struct bus_settings *settings, const char *transacti
     conf = door_conf(settings, &r, reterr_why);
     if (!conf)
         return r;
-    r = configure(conf, transactional_id, timeout_ms, reterr_why);
+    r = configure(conf, transactional_id, timeout_ms, linger_ms, reterr_why);
     if (r < 0) {
         rd_kafka_conf_destroy(conf);
         return r;
@@ -100,6 +105,18 @@ int bus_producer_open(const struct bus_settings *settings, const char *transacti
     *ret = p;
     p = NULL;
     return 0;
+}
+
+int bus_producer_open(const struct bus_settings *settings, const char *transactional_id,
+                      int timeout_ms, struct bus_producer **ret, struct why *reterr_why)
+{
+    return producer_open(settings, transactional_id, timeout_ms, LINGER_MS, ret, reterr_why);
+}
+
+int bus_producer_open_prompt(const struct bus_settings *settings, struct bus_producer **ret,
+                             struct why *reterr_why)
+{
+    return producer_open(settings, NULL, 0, LINGER_MS_PROMPT, ret, reterr_why);
 }
 
 void bus_producer_close(struct bus_producer *p)

@@ -115,7 +115,7 @@ static int open_parts(struct service *s, struct why *why)
         (r = objects_open(&s->config->destinations, &s->objects, why)) < 0 ||
         (r = state_open(s->config->state.redis, &s->state, why)) < 0 ||
         (r = security_read_key(&s->config->security, s->master.bytes, why)) < 0 ||
-        (r = bus_producer_open(&s->bus, NULL, 0, &s->producer, why)) < 0)
+        (r = bus_producer_open_prompt(&s->bus, &s->producer, why)) < 0)
         return r;
     crypto_random(&seed, sizeof(seed));
     s->control = control_new();
