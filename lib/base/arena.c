@@ -16,7 +16,14 @@ struct arena_block {
 struct arena {
     struct arena_block *first, *last;
     size_t size_max, held; /* held: the sum of all blocks' caps */
+    int error;
 };
+
+static void *arena_fail(struct arena *arena, int r)
+{
+    arena->error = r;
+    return NULL;
+}
 
 static struct arena_block *arena_grow(struct arena *arena, size_t len)
 {
@@ -24,10 +31,10 @@ static struct arena_block *arena_grow(struct arena *arena, size_t len)
     struct arena_block *block;
 
     if (cap > arena->size_max - arena->held)
-        return NULL;
+        return arena_fail(arena, -ERR_LIMIT);
     block = malloc(sizeof(*block) + cap);
     if (!block)
-        return NULL;
+        return arena_fail(arena, -ERR_NOMEM);
     *block = (struct arena_block){.cap = cap};
     arena->held += cap;
     if (arena->last)
@@ -77,6 +84,7 @@ void arena_reset(struct arena *arena)
     arena->first->used = 0;
     arena->last = arena->first;
     arena->held = arena->first->cap;
+    arena->error = 0;
 }
 
 void *arena_get(struct arena *arena, size_t len)
@@ -85,7 +93,7 @@ void *arena_get(struct arena *arena, size_t len)
     void *at;
 
     if (len > SIZE_MAX - ARENA_ALIGN)
-        return NULL;
+        return arena_fail(arena, -ERR_LIMIT);
     len = (len + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
     if (len > block->cap - block->used) {
         block = arena_grow(arena, len);
@@ -127,6 +135,11 @@ struct str arena_printf(struct arena *arena, const char *format, ...)
     (void)vsnprintf(at, (size_t)len + 1, format, args);
     va_end(args);
     return str_of(at, (size_t)len);
+}
+
+int arena_error(const struct arena *arena)
+{
+    return arena->error;
 }
 
 size_t arena_used(const struct arena *arena)

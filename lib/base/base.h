@@ -134,9 +134,14 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t size_max); /* allocates nothing */
-void buf_done(struct buf *b);                  /* frees; takes a zeroed one too */
-void buf_reset(struct buf *b);                 /* empties, forgets the error, keeps the memory */
-char *buf_grow(struct buf *b, size_t len);     /* buf_reserve() where there is no room yet */
+/* A buffer in memory of the caller's: it cannot grow, and is not to be freed. */
+static inline struct buf buf_over(void *room, size_t size)
+{
+    return (struct buf){(char *)room, 0, size, size, 0};
+}
+void buf_done(struct buf *b);              /* frees; takes a zeroed one too */
+void buf_reset(struct buf *b);             /* empties, forgets the error, keeps the memory */
+char *buf_grow(struct buf *b, size_t len); /* buf_reserve() where there is no room yet */
 /* Room for len more at b->at + b->len, or NULL. */
 static inline char *buf_reserve(struct buf *b, size_t len)
 {
@@ -197,6 +202,9 @@ struct str arena_copy(struct arena *arena,
                       struct str s); /* at == NULL when full (and s not empty) */
 struct str arena_printf(struct arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
 size_t arena_used(const struct arena *arena);
+/* 0, or why something was not given since the last reset: -ERR_LIMIT (full) or -ERR_NOMEM. So a row of copies can be
+ * made first and checked once: what was not copied must not be taken for empty. */
+int arena_error(const struct arena *arena);
 AUTO_DEFINE(struct arena, arena_free)
 
 /* ---- time: arithmetic only; the clock is the shell's ------------------------------------------- */

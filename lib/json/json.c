@@ -5,8 +5,9 @@
 #    include <emmintrin.h>
 #endif
 
-#define PAIRWISE_KEYS_MAX 8 /* up to here comparing every pair is quicker than a table */
-#define STEPS_PER_KEY_MAX 8 /* on average, in the table; honest keys need one or two */
+#define PAIRWISE_KEYS_MAX 8   /* up to here comparing every pair is quicker than a table */
+#define STEPS_PER_KEY_MAX 8   /* on average, in the table; honest keys need one or two */
+#define MEMBER_SIZE_MAX   256 /* of a name that is asked for */
 
 void json_init(struct json *json)
 {
@@ -17,6 +18,8 @@ void json_done(struct json *json)
 {
     free(json->tokens);
     free(json->seen);
+    buf_done(&json->spelled[0]);
+    buf_done(&json->spelled[1]);
     *json = (struct json){0};
 }
 
@@ -175,29 +178,39 @@ static int scan_string(struct scanner *s, struct json_token *token)
 
 /* ---- duplicate keys ---------------------------------------------------------------------------- */
 
-/* Keys of one hash are the same when they say the same, however they are spelled. */
-static bool keys_equal(const struct json *json, uint32_t a, uint32_t b)
+/* What a key says, resolved in the i-th scratch buffer if it has to be. */
+static int key_text(struct json *json, uint32_t key, size_t i, struct str *ret)
 {
-    AUTO_BUF struct buf x = {0}, y = {0};
+    struct buf *spelled = &json->spelled[i];
 
-    if (!json->tokens[a].escaped && !json->tokens[b].escaped)
-        return str_eq(json_slice(json, a), json_slice(json, b));
-    buf_init(&x, JSON_TEXT_MAX);
-    buf_init(&y, JSON_TEXT_MAX);
-    json_unescape(json_slice(json, a), &x);
-    json_unescape(json_slice(json, b), &y);
-    return str_eq(buf_str(&x), buf_str(&y));
+    *ret = json_slice(json, key);
+    if (!json->tokens[key].escaped)
+        return 0;
+    spelled->max = JSON_TEXT_MAX;
+    buf_reset(spelled);
+    json_unescape(*ret, spelled);
+    *ret = buf_str(spelled);
+    return buf_error(spelled);
 }
 
-static uint32_t key_hash(const struct json *json, uint32_t key)
+/* Keys of one hash are the same when they say the same, however they are spelled: 1. */
+static int keys_equal(struct json *json, uint32_t a, uint32_t b)
 {
-    AUTO_BUF struct buf plain = {0};
+    struct str x, y;
+    int r = key_text(json, a, 0, &x);
 
-    if (!json->tokens[key].escaped)
-        return (uint32_t)str_hash(json_slice(json, key), 0);
-    buf_init(&plain, JSON_TEXT_MAX);
-    json_unescape(json_slice(json, key), &plain);
-    return (uint32_t)str_hash(buf_str(&plain), 0);
+    if (r == 0)
+        r = key_text(json, b, 1, &y);
+    return r < 0 ? r : str_eq(x, y);
+}
+
+static int hash_key(struct json *json, uint32_t key)
+{
+    struct str text;
+    int r = key_text(json, key, 0, &text);
+
+    json->tokens[key].hash = (uint32_t)str_hash(text, 0);
+    return r;
 }
 
 static int duplicate(const struct scanner *s, uint32_t key)
@@ -276,9 +289,12 @@ static int check_keys_by_table(const struct scanner *s, uint32_t object, size_t 
         size_t slot = json->tokens[key].hash & (cap - 1);
 
         for (; json->seen[slot]; slot = (slot + 1) & (cap - 1)) {
-            if (json->tokens[json->seen[slot]].hash == json->tokens[key].hash &&
-                keys_equal(json, json->seen[slot], key))
-                return duplicate(s, key);
+            int r = json->tokens[json->seen[slot]].hash == json->tokens[key].hash
+                        ? keys_equal(json, json->seen[slot], key)
+                        : 0;
+
+            if (r != 0)
+                return r < 0 ? r : duplicate(s, key);
             if (steps_left-- == 0)
                 return check_keys_by_sorting(s, object, count);
         }
@@ -292,14 +308,17 @@ static int check_keys(const struct scanner *s, uint32_t object, size_t count)
 {
     struct json *json = s->json;
 
+    int r;
+
     for (uint32_t key = object + 1; key < json->count; key = json->tokens[key + 1].next)
-        json->tokens[key].hash = key_hash(json, key);
+        if ((r = hash_key(json, key)) < 0)
+            return r;
     if (count > PAIRWISE_KEYS_MAX)
         return check_keys_by_table(s, object, count);
     for (uint32_t a = object + 1; a < json->count; a = json->tokens[a + 1].next)
         for (uint32_t b = json->tokens[a + 1].next; b < json->count; b = json->tokens[b + 1].next)
-            if (json->tokens[a].hash == json->tokens[b].hash && keys_equal(json, a, b))
-                return duplicate(s, b);
+            if (json->tokens[a].hash == json->tokens[b].hash && (r = keys_equal(json, a, b)) != 0)
+                return r < 0 ? r : duplicate(s, b);
     return 0;
 }
 
@@ -511,6 +530,17 @@ struct str json_raw(const struct json *json, uint32_t token)
     return s;
 }
 
+/* Whether a slice with escapes says `text`, which is short. */
+static bool says(struct str slice, struct str text)
+{
+    char room[MEMBER_SIZE_MAX];
+    struct buf plain = buf_over(room, sizeof(room));
+
+    CHECK(text.len < sizeof(room));
+    json_unescape(slice, &plain); /* what has no room is longer than the text */
+    return !buf_error(&plain) && str_eq(buf_str(&plain), text);
+}
+
 uint32_t json_member(const struct json *json, uint32_t object, struct str key)
 {
     uint32_t end = json->tokens[object].next, hash = (uint32_t)str_hash(key, 0);
@@ -523,14 +553,8 @@ uint32_t json_member(const struct json *json, uint32_t object, struct str key)
             continue;
         if (!t->escaped && str_eq(json_slice(json, k), key))
             return k + 1;
-        if (t->escaped) {
-            AUTO_BUF struct buf plain = {0};
-
-            buf_init(&plain, JSON_TEXT_MAX);
-            json_unescape(json_slice(json, k), &plain);
-            if (str_eq(buf_str(&plain), key))
-                return k + 1;
-        }
+        if (t->escaped && says(json_slice(json, k), key))
+            return k + 1;
     }
     return 0;
 }
@@ -656,12 +680,16 @@ void json_escape(struct str text, struct buf *out)
 struct str json_text(const struct json *json, uint32_t token, struct arena *arena)
 {
     struct str slice = json_slice(json, token);
-    AUTO_BUF struct buf plain = {0};
+    struct buf plain;
+    char *room;
 
     if (!json->tokens[token].escaped)
         return slice;
-    buf_init(&plain, JSON_TEXT_MAX);
-    (void)buf_reserve(&plain, slice.len); /* it only gets shorter */
+    room = arena_get(arena, slice.len);
+    if (!room)
+        return STR_NONE;
+    plain = buf_over(room, slice.len); /* it only gets shorter */
     json_unescape(slice, &plain);
-    return buf_error(&plain) ? STR_NONE : arena_copy(arena, buf_str(&plain));
+    CHECK(!buf_error(&plain));
+    return buf_str(&plain);
 }

@@ -45,8 +45,9 @@ struct json {
     struct json_token *tokens;
     uint32_t count, cap;
     bool spaced;    /* there was white space between tokens */
-    uint32_t *seen; /* scratch of the search for duplicate keys */
+    uint32_t *seen; /* scratch of the search for duplicate keys, as are these */
     size_t seen_cap;
+    struct buf spelled[2];
 };
 
 void json_init(struct json *json); /* allocates nothing */
@@ -64,7 +65,7 @@ static inline struct str json_slice(const struct json *json, uint32_t token)
 /* The text of a value as it stands, quotes and all. */
 struct str json_raw(const struct json *json, uint32_t token);
 
-/* Value of the member `key` (which must need no escapes) of the object at `object`; 0 when there is none
+/* Value of the member `key` (under 256 bytes, which need no escapes) of the object at `object`; 0 when there is none
  * (0 is the root, never a member). */
 uint32_t json_member(const struct json *json, uint32_t object, struct str key);
 
@@ -74,7 +75,7 @@ void json_unescape(struct str slice, struct buf *out);
 void json_escape(struct str text, struct buf *out);
 
 /* What a slice of a string says, resolved if it has to be: `token`'s own bytes, or a copy in the arena.
- * at == NULL: no memory left in it. */
+ * at == NULL: arena_error(). */
 struct str json_text(const struct json *json, uint32_t token, struct arena *arena);
 
 #endif

@@ -492,32 +492,53 @@ static void add_text(struct buf *out, enum member m, struct str text)
     buf_add_byte(out, '"');
 }
 
-/* Mostly the text is requestParameters once more; where they hold no secret, nor does it. */
-static bool says_the_parameters(const struct normalizer *n, struct str text)
+/* Mostly the text is requestParameters once more; where they hold no secret, nor does it: 1. */
+static int says_the_parameters(const struct normalizer *n, struct str text)
 {
     uint32_t parameters = n->at[PARAMETERS];
+    int r;
 
-    return parameters && str_eq(text, json_raw(&n->json, parameters)) &&
-           !secrets_below(&n->json, parameters);
+    if (!parameters || !str_eq(text, json_raw(&n->json, parameters)))
+        return 0;
+    r = secrets_below(&n->json, parameters);
+    return r < 0 ? r : !r;
+}
+
+/* Whether a text that is JSON, scanned as n->inner, holds a secret: 1. */
+static int text_holds_secret(struct normalizer *n, struct str text)
+{
+    int r = says_the_parameters(n, text);
+
+    if (r != 0)
+        return MIN_OF(r, 0);
+    r = json_scan(&n->inner, text, NULL);
+    if (r < 0)
+        return r == -ERR_NOMEM ? r : 0;
+    return secrets_below(&n->inner, 0);
 }
 
 /* JSON inside a string, as secrets.h has it, but met in most events: without memory of its own. A text that is
  * no JSON is kept as it is. */
 static void render_parameter_json(struct normalizer *n, uint32_t value, struct buf *out)
 {
-    struct str text = text_at(n, value);
+    int r;
 
     if (n->json.tokens[value].type != JSON_STRING) {
         secrets_render(&n->json, value, out);
         return;
     }
-    if (says_the_parameters(n, text) || json_scan(&n->inner, text, NULL) < 0 ||
-        !secrets_below(&n->inner, 0)) {
+    r = text_holds_secret(n, text_at(n, value));
+    if (r == 0) {
         buf_add_str(out, json_raw(&n->json, value));
         return;
     }
     buf_reset(&n->parameters);
-    secrets_render(&n->inner, 0, &n->parameters);
+    if (r > 0) {
+        secrets_render(&n->inner, 0, &n->parameters);
+        r = buf_error(&n->parameters);
+    }
+    if (r < 0)
+        out->error = r;
     buf_add_byte(out, '"');
     json_escape(buf_str(&n->parameters), out);
     buf_add_byte(out, '"');
@@ -608,6 +629,8 @@ static void render_missing(struct normalizer *n, struct buf *out)
         buf_reset(&n->parameters);
         secrets_render(&n->json, n->at[PARAMETERS], &n->parameters);
         add_text(out, PARAMETER_JSON, buf_str(&n->parameters));
+        if (buf_error(&n->parameters))
+            out->error = buf_error(&n->parameters);
     }
     if (e->resource_count && has_object(n, REFERENCED) && !n->at[RESOURCE_TYPE] &&
         !n->at[RESOURCE_NAME])
@@ -726,6 +749,10 @@ int normalize(struct normalizer *n, const struct normalize_input *in, struct nor
     }
     if (r == 0)
         r = render(n, ret);
+    if (arena_error(n->arena)) /* a text that was not there to be read: no verdict holds */
+        r = arena_error(n->arena);
+    if (r == -ERR_LIMIT)
+        r = VERDICT(ret, REJECTED_TOO_LARGE, "texts of over %d bytes", ARENA_SIZE_MAX);
     if (r < 0)
         return r;
     ret->id = n->event.id;

@@ -83,7 +83,8 @@ static bool tells_nothing(const struct json *json, uint32_t value)
            (t->type == JSON_STRING && t->len == 0);
 }
 
-static bool key_is_secret(const struct json *json, uint32_t key)
+/* 1 or 0. */
+static int key_is_secret(const struct json *json, uint32_t key)
 {
     AUTO_BUF struct buf plain = {0};
 
@@ -91,7 +92,7 @@ static bool key_is_secret(const struct json *json, uint32_t key)
         return secret_name(json_slice(json, key));
     buf_init(&plain, JSON_TEXT_MAX);
     json_unescape(json_slice(json, key), &plain);
-    return buf_error(&plain) || secret_name(buf_str(&plain));
+    return buf_error(&plain) ? buf_error(&plain) : secret_name(buf_str(&plain));
 }
 
 /* ---- JSON inside a string, as bodies of requests travel ---------------------------------------------- */
@@ -124,54 +125,66 @@ static int scan_text(const struct json *json, uint32_t value, struct buf *plain,
     return buf_error(plain) ? buf_error(plain) : json_scan(ret, buf_str(plain), NULL);
 }
 
-static bool below(const struct json *json, uint32_t value, int depth);
+static int below(const struct json *json, uint32_t value, int depth);
 
-/* True without memory, too: rendering will say so. */
-static bool below_text(const struct json *json, uint32_t value, int depth)
+static int below_text(const struct json *json, uint32_t value, int depth)
 {
     AUTO_BUF struct buf plain = {0};
     struct json inner;
-    bool found;
     int r;
 
     if (depth == 0 || !may_be_json(json, value))
-        return false;
+        return 0;
     r = scan_text(json, value, &plain, &inner);
-    found = r == -ERR_NOMEM || (r == 0 && below(&inner, 0, depth - 1));
+    if (r == 0)
+        r = below(&inner, 0, depth - 1);
+    else if (r != -ERR_NOMEM)
+        r = 0; /* it is no JSON */
     json_done(&inner);
-    return found;
+    return r;
 }
 
-static bool below(const struct json *json, uint32_t value, int depth)
+static int below(const struct json *json, uint32_t value, int depth)
 {
     uint32_t end = json->tokens[value].next;
-    bool found = false;
+    int r = 0;
 
     if (json->tokens[value].type == JSON_OBJECT)
-        for (uint32_t key = value + 1; key < end && !found; key = json->tokens[key + 1].next)
-            found = (key_is_secret(json, key) && !tells_nothing(json, key + 1)) ||
-                    below(json, key + 1, depth);
+        for (uint32_t key = value + 1; key < end && r == 0; key = json->tokens[key + 1].next) {
+            r = tells_nothing(json, key + 1) ? 0 : key_is_secret(json, key);
+            if (r == 0)
+                r = below(json, key + 1, depth);
+        }
     else if (json->tokens[value].type == JSON_ARRAY)
-        for (uint32_t item = value + 1; item < end && !found; item = json->tokens[item].next)
-            found = below(json, item, depth);
+        for (uint32_t item = value + 1; item < end && r == 0; item = json->tokens[item].next)
+            r = below(json, item, depth);
     else if (may_be_text(&json->tokens[value]))
-        found = below_text(json, value, depth);
-    return found;
+        r = below_text(json, value, depth);
+    return r;
 }
 
-bool secrets_below(const struct json *json, uint32_t value)
+int secrets_below(const struct json *json, uint32_t value)
 {
     return below(json, value, TEXTS_DEPTH_MAX);
 }
 
 /* ---- rendering ------------------------------------------------------------------------------------- */
 
+static void fail(struct buf *out, int r)
+{
+    if (!out->error)
+        out->error = r;
+}
+
 static bool masks(const struct json *json, uint32_t key, struct buf *out)
 {
-    if (!key_is_secret(json, key) || tells_nothing(json, key + 1))
-        return false;
-    buf_add_str(out, STR("\"" SECRET_MASK "\""));
-    return true;
+    int r = tells_nothing(json, key + 1) ? 0 : key_is_secret(json, key);
+
+    if (r < 0)
+        fail(out, r);
+    if (r == 1)
+        buf_add_str(out, STR("\"" SECRET_MASK "\""));
+    return r != 0;
 }
 
 static void render_by_tokens(const struct json *json, uint32_t value, int depth, struct buf *out);
@@ -182,10 +195,13 @@ static void render_text(const struct json *json, uint32_t value, int depth, stru
     struct json inner;
     int r;
 
-    if (!below_text(json, value, depth)) {
+    r = below_text(json, value, depth);
+    if (r == 0)
         buf_add_str(out, json_raw(json, value));
+    else if (r < 0)
+        fail(out, r);
+    if (r != 1)
         return;
-    }
     buf_init(&masked, JSON_TEXT_MAX);
     r = scan_text(json, value, &plain, &inner);
     if (r == 0) {
@@ -193,7 +209,7 @@ static void render_text(const struct json *json, uint32_t value, int depth, stru
         r = buf_error(&masked);
     }
     if (r < 0)
-        out->error = r;
+        fail(out, r);
     buf_add_byte(out, '"');
     json_escape(buf_str(&masked), out);
     buf_add_byte(out, '"');
@@ -236,7 +252,11 @@ static void render_by_tokens(const struct json *json, uint32_t value, int depth,
 
 void secrets_render(const struct json *json, uint32_t value, struct buf *out)
 {
-    if (json->spaced || secrets_below(json, value))
+    int r = json->spaced ? 1 : secrets_below(json, value);
+
+    if (r < 0)
+        fail(out, r);
+    else if (r)
         render_by_tokens(json, value, TEXTS_DEPTH_MAX, out);
     else /* it is compact already */
         buf_add_str(out, json_raw(json, value));

@@ -16,13 +16,13 @@ bool secret_name(struct str name);
 
 /* Appends a value's text, compact, with the values of secret members replaced by SECRET_MASK (null, true,
  * false and empty strings tell nothing and stay). A string that holds an object or array of JSON is such a text
- * as well, also within another one; where it holds no secret it stays as it is spelled. */
+ * as well, also within another one; where it holds no secret it stays as it is spelled. Errors are those of `out`. */
 void secrets_render(const struct json *json, uint32_t value, struct buf *out);
 
 /* The same for the value of the member whose key is the token `key`, which may say that it is one. */
 void secrets_render_member(const struct json *json, uint32_t key, struct buf *out);
 
-/* Whether there is any below `value`. */
-bool secrets_below(const struct json *json, uint32_t value);
+/* Whether there is any below `value`: 1 or 0; -ERR_NOMEM. */
+MUST_CHECK int secrets_below(const struct json *json, uint32_t value);
 
 #endif
