@@ -45,6 +45,7 @@ struct stream {
     int64_t origin, end;      /* of the chain here; end: INT64_MAX while it lives */
     int64_t boundary, cursor; /* cursor: stored; see stream_cursor() */
     bool listed;              /* asked for since the start began */
+    int64_t listed_log_start; /* where the log began then, as far as was known */
     bool end_asked;           /* likewise: the log's end */
 
     struct delivery_record **records; /* matches in order; the first `sealed` are under way */
@@ -397,6 +398,7 @@ static void stick(struct delivery *d, struct stream *s, const char *why)
 static void ask_listing(struct delivery *d, struct stream *s)
 {
     s->listed = true;
+    s->listed_log_start = d->partitions[s->partition].log_start;
     (void)effect_of(d, DELIVERY_LIST, s);
 }
 
@@ -460,7 +462,8 @@ static void started(struct delivery *d, struct stream *s)
         return;
     }
     if (!in_log(d, s)) { /* rule 6 */
-        if (!s->listed) {
+        /* A listing from before the log went on may not know of objects that were made of what is gone. */
+        if (!s->listed || s->listed_log_start < p->log_start) {
             ask_listing(d, s);
             return;
         }

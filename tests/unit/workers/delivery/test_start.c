@@ -206,6 +206,29 @@ static void a_listed_object_that_is_not_found_makes_no_loss(void **state)
     done(&f);
 }
 
+static void a_listing_from_before_the_log_went_on_makes_no_loss(void **state)
+{
+    struct fixture f = fixture();
+    uint64_t stream;
+    struct delivery_effect e;
+    (void)state;
+    trail(&f, 1, "bucket-a");
+    trail(&f, 2, "bucket-b");
+    assign(&f, 0, 50);
+    stream = want(&f, DELIVERY_READ_PROGRESS).stream;
+    delivery_progress(f.core, want(&f, DELIVERY_READ_PROGRESS).stream, true, 7, 7);
+    delivery_progress(f.core, stream, false, 0, 0);
+    (void)want(&f, DELIVERY_LIST);
+    delivery_out_of_range(f.core, 0, 30); /* the other one's reader finds out */
+    delivery_listed(f.core, stream, DELIVERY_OK, false, 0, 0, "");
+    want_none(&f, DELIVERY_LOST);
+    e = want(&f, DELIVERY_LIST);
+    assert_int_equal(e.stream, stream);
+    delivery_listed(f.core, stream, DELIVERY_OK, false, 0, 0, "");
+    assert_int_equal(want(&f, DELIVERY_LOST).to, 30);
+    done(&f);
+}
+
 static void a_stream_whose_place_leaves_the_log_begins_anew(void **state)
 {
     struct fixture f = fixture();
@@ -295,6 +318,7 @@ TESTS(TEST(progress_says_boundary_and_cursor), TEST(the_newest_listed_object_say
       TEST(behind_the_logs_start_the_bucket_is_asked_first),
       TEST(a_loss_moves_the_cursor_and_not_the_boundary),
       TEST(a_listed_object_that_is_not_found_makes_no_loss),
+      TEST(a_listing_from_before_the_log_went_on_makes_no_loss),
       TEST(a_stream_whose_place_leaves_the_log_begins_anew),
       TEST(a_trail_made_while_we_run_starts_behind_its_record),
       TEST(another_bucket_ends_one_chain_and_begins_the_next),
