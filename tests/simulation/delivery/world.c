@@ -1,12 +1,41 @@
 /* run.c - one seed: a world that goes wrong for a while, and then comes to rest. */
-#include <stdio.h>
-
 #include "sim.h"
 
 #define STEPS_LEAST    100
 #define STEPS_MOST     1600
 #define ROUND_MS       20
 #define ROUNDS_TO_REST 20000
+
+/* ---- chance, trace, failure ------------------------------------------------------------------------------ */
+
+int64_t sim_between(struct sim *sim, int64_t least, int64_t most)
+{
+    return run_between(sim->run, least, most);
+}
+
+bool sim_chance(struct sim *sim, int64_t percent)
+{
+    return run_chance(sim->run, percent);
+}
+
+void sim_trace(const struct sim *sim, const char *format, ...)
+{
+    va_list args;
+
+    sim->run->now_ms = sim->now_ms;
+    va_start(args, format);
+    run_vtrace(sim->run, format, args);
+    va_end(args);
+}
+
+void sim_fail(const struct sim *sim, const char *format, ...)
+{
+    va_list args;
+
+    sim->run->now_ms = sim->now_ms;
+    va_start(args, format);
+    run_vfail(sim->run, format, args);
+}
 
 /* ---- what a run is like ------------------------------------------------------------------------------- */
 
@@ -281,7 +310,6 @@ static void step(struct sim *sim)
     drawn = sim_between(sim, 0, all - 1);
     while (drawn >= steps[i].weight)
         drawn -= steps[i++].weight;
-    sim->step++;
     sim->now_ms += sim_between(sim, 0, sim->pace_ms);
     calls_arrive(sim);
     steps[i].happens(sim);
@@ -291,7 +319,6 @@ static void step(struct sim *sim)
 
 static void round_of_rest(struct sim *sim, int worker)
 {
-    sim->step++;
     sim->now_ms += ROUND_MS;
     calls_arrive(sim);
     if (!sim->workers[worker].alive)
@@ -359,20 +386,42 @@ static void calm_down(struct sim *sim)
     oracle_final(sim);
 }
 
-static void count(const struct sim *sim, struct sim_totals *totals)
+enum counter {
+    STEPS,
+    OFFSETS,
+    DELIVERIES,
+    OBJECTS,
+    LIVES,
+    ADOPTED,
+    LOST,
+};
+static const char *const counters[] = {
+    [STEPS] = "steps",
+    [OFFSETS] = "offsets",
+    [DELIVERIES] = "deliveries",
+    [OBJECTS] = "objects",
+    [LIVES] = "workers' lives",
+    [ADOPTED] = "looks at existing objects",
+    [LOST] = "offsets announced as lost",
+    NULL,
+};
+
+static void count(const struct sim *sim)
 {
-    totals->steps += (uint64_t)sim->step;
-    totals->lives += sim->lives;
-    totals->lost += sim->lost_offsets;
-    totals->adopted += sim->adopted;
+    struct run *run = sim->run;
+
+    run_count(run, STEPS, (uint64_t)run->step_count);
+    run_count(run, LIVES, sim->lives);
+    run_count(run, LOST, sim->lost_offsets);
+    run_count(run, ADOPTED, sim->adopted);
     for (int32_t p = 0; p < sim->partition_count; p++) {
-        totals->events += (uint64_t)sim->logs[p].end;
+        run_count(run, OFFSETS, (uint64_t)sim->logs[p].end);
         for (int t = 0; t < sim->trail_count; t++)
             for (int64_t o = 0; o < sim->logs[p].end; o++)
-                totals->expected += trails_expect(sim, t, p, o) != 0;
+                run_count(run, DELIVERIES, trails_expect(sim, t, p, o) != 0);
     }
     for (size_t b = 0; b < BUCKETS; b++)
-        totals->objects += sim->buckets[b].count;
+        run_count(run, OBJECTS, sim->buckets[b].count);
 }
 
 static void sim_free(struct sim *sim)
@@ -390,23 +439,29 @@ static void sim_free(struct sim *sim)
     free(sim);
 }
 
-void sim_run(uint64_t seed, bool tracing, struct sim_totals *totals)
+static void run(struct run *run)
 {
     struct sim *sim = calloc(1, sizeof(*sim));
 
     CHECK(sim);
-    sim->seed = seed;
-    sim->random = seed * 0x9e3779b97f4a7c15 + 1;
-    sim->tracing = tracing;
+    sim->run = run;
     sim->pace_ms = sim_chance(sim, 50) ? 20 : sim_between(sim, 1, 150);
     draw_settings(sim);
     draw_faults(sim);
     if (sim_chance(sim, 50))
         draw_slow_motion(sim);
     draw_trails(sim);
-    for (int64_t n = sim_between(sim, STEPS_LEAST, STEPS_MOST); n > 0; n--)
+    run_steps(run, sim_between(sim, STEPS_LEAST, STEPS_MOST));
+    while (run_step(run))
         step(sim);
     calm_down(sim);
-    count(sim, totals);
+    count(sim);
     sim_free(sim);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct world world = {"delivery", counters, run};
+
+    return runner_main(&world, argc, argv);
 }

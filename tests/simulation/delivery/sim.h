@@ -1,6 +1,6 @@
 /* sim.h - a world for delivery's core: a log, stores, Redis, trails and workers in virtual time.
  *
- *     run.c      one seed: what happens next, until everything has come to rest
+ *     world.c    one seed: what happens next, until everything has come to rest
  *     log.c      partitions with transactions, aborted records, markers and a retention
  *     trails.c   the list of changes; which settings hold at an offset, computed from it alone
  *     store.c    buckets: create-only, slow, down, with answers that are late, lost or "not found"
@@ -8,7 +8,7 @@
  *     worker.c   the shell: the production core, with crashes, sleep and zombies
  *     oracle.c   rule 18, checked whenever an object appears; rule 17; nothing lost, doubled, invented
  *
- * A seed decides everything: the world draws all its randomness from one generator and all its time
+ * A seed decides everything: the world draws all its randomness from its run (../runner.h) and all its time
  * from one number. Rule numbers are those of docs/DELIVERY.md.
  */
 #ifndef SIMULATION_SIM_H
@@ -18,6 +18,8 @@
 #include "core/delivery.h"
 #include "event/event.h"
 #include "trail/trail.h"
+
+#include "../runner.h"
 
 #define TOPIC      STR("events.cn-hangzhou")
 #define GENERATION STR("6d1f0a52-5f0e-4b0e-9a51-0a4a3f6f3c11")
@@ -44,7 +46,7 @@
 
 struct sim;
 
-/* ---- sim.c: chance, trace, failure ----------------------------------------------------------------- */
+/* ---- world.c: chance, trace, failure ----------------------------------------------------------------- */
 
 int64_t sim_between(struct sim *sim, int64_t least, int64_t most); /* both included */
 bool sim_chance(struct sim *sim, int64_t percent);
@@ -300,9 +302,9 @@ struct faults {
 };
 
 struct sim {
-    uint64_t seed, random;
-    bool tracing, quiet; /* quiet: nothing goes wrong any more */
-    int64_t now_ms, step;
+    struct run *run;
+    bool quiet; /* nothing goes wrong any more */
+    int64_t now_ms;
     int64_t pace_ms; /* a step takes at most so long */
     int32_t partition_count;
     struct str generation; /* of the topic */
@@ -325,13 +327,6 @@ struct sim {
     size_t chain_count, chain_cap;
     uint64_t lost_offsets, adopted;
 };
-
-struct sim_totals {
-    uint64_t steps, events, objects, lives, lost, adopted, expected;
-};
-
-/* Runs one seed to its end; a fault ends the process. */
-void sim_run(uint64_t seed, bool tracing, struct sim_totals *totals);
 
 /* Room for one more in a growing array of the world. */
 #define SIM_GROW(array, count, cap)                                                                \
