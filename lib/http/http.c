@@ -138,7 +138,7 @@ static struct exchange *exchange_new(const struct http_request *request)
     if (!x || !url)
         goto fail;
     buf_init(&x->head, HTTP_HEADERS_SIZE_MAX);
-    buf_init(&x->body, HTTP_BODY_SIZE_MAX);
+    buf_init(&x->body, request->answer_max ? request->answer_max : HTTP_BODY_SIZE_MAX);
     x->easy = curl_easy_init();
     if (!x->easy || set_headers(x, request) < 0 || set_method(x, request) < 0)
         goto fail;

@@ -9,7 +9,7 @@
 
 #define HTTP_REQUESTS_MAX       256       /* under way in one client */
 #define HTTP_CONNECTIONS_MAX    16        /* to one host */
-#define HTTP_BODY_SIZE_MAX      (8 << 20) /* of an answer */
+#define HTTP_BODY_SIZE_MAX      (8 << 20) /* of an answer, unless its request says more */
 #define HTTP_HEADERS_SIZE_MAX   65536     /* of an answer */
 #define HTTP_CONNECT_TIMEOUT_MS 3000
 
@@ -21,6 +21,7 @@ struct http_request {
     struct str body;            /* borrowed until done */
     int timeout_ms;
     const char *ca_file; /* NULL or "": the system's */
+    size_t answer_max;   /* of the answer's body; 0: HTTP_BODY_SIZE_MAX */
 };
 
 /* Why no answer came, for a person. */

@@ -25,9 +25,10 @@ struct objects_store {
 /* One call under way. */
 struct call {
     const struct objects_store *store;
-    const struct crypto_key *hmac_key; /* of a head, may be NULL: metadata does not matter then */
+    const struct crypto_key
+        *hmac_key; /* of a head or a get, may be NULL: metadata does not matter then */
     char *bucket, *key;
-    bool listing, versioning;
+    bool listing, versioning, getting;
     objects_done_fn *done;
     void *arg;
 };
@@ -43,6 +44,7 @@ struct dialect {
     int (*put)(struct http *http, struct call *call, int64_t now_s, struct str body,
                const struct object_meta_field *meta, size_t meta_count);
     int (*head)(struct http *http, struct call *call, int64_t now_s);
+    int (*get)(struct http *http, struct call *call, int64_t now_s);
     int (*list)(struct http *http, struct call *call, int64_t now_s, struct str prefix,
                 struct str start_after, struct str token);
     int (*versioning)(struct http *http, struct call *call, int64_t now_s); /* NULL: no matter */

@@ -60,6 +60,7 @@ struct answer {
     struct call *call;
     struct objects_result result;
     struct arena *memory; /* of a listing */
+    struct buf body;      /* of a get */
 };
 
 static void answer_free(struct answer *a)
@@ -67,6 +68,7 @@ static void answer_free(struct answer *a)
     if (!a)
         return;
     arena_free(a->memory);
+    buf_done(&a->body);
     free(a);
 }
 AUTO_DEFINE(struct answer, answer_free)
@@ -432,6 +434,26 @@ static ssize_t read_head(int fd, char *to, size_t size)
     return (ssize_t)len;
 }
 
+/* The whole file. -1 and errno. */
+static int read_body(struct answer *a, int fd, size_t size)
+{
+    ssize_t len;
+    char *to;
+
+    buf_init(&a->body, OBJECTS_BODY_SIZE_MAX);
+    to = buf_reserve(&a->body, size);
+    if (!to) {
+        errno = size > OBJECTS_BODY_SIZE_MAX ? EFBIG : ENOMEM;
+        return -1;
+    }
+    len = read_head(fd, to, size);
+    if (len < 0)
+        return -1;
+    a->body.len = (size_t)len;
+    a->result.body = buf_str(&a->body);
+    return 0;
+}
+
 static void look(struct answer *a, int fd)
 {
     static const size_t size = GZIP_HEAD_SIZE + 2 + EXTRA_SIZE_MAX;
@@ -449,12 +471,17 @@ static void look(struct answer *a, int fd)
         bad(a, OBJECTS_REFUSED, OBJECTS_FAULT_OTHER, "in an object's place lies no file");
         return;
     }
+    if (c->getting && read_body(a, fd, (size_t)st.st_size) < 0) {
+        bad_errno(a, "read");
+        return;
+    }
     fields = find_fields(str_of(bytes, (size_t)len));
     a->result.meta_valid =
         c->hmac_key && object_meta_parse(meta_line, &fields, c->hmac_key, str_from(c->bucket),
                                          str_from(c->key), &a->result.meta, &a->result.why) == 0;
 }
 
+/* Of a get, too: then with the body. */
 static int files_head(struct http *http, struct call *c, int64_t now_s)
 {
     struct answer *a = answer_new(c);
@@ -659,5 +686,6 @@ const struct dialect dialect_files = {
     .open = files_open,
     .put = files_put,
     .head = files_head,
+    .get = files_head,
     .list = files_list,
 };

@@ -160,9 +160,9 @@ int objects_put(struct http *http, const struct objects_store *store, int64_t no
     return r;
 }
 
-int objects_head(struct http *http, const struct objects_store *store, int64_t now_s,
-                 struct str bucket, struct str key, const struct crypto_key *hmac_key,
-                 objects_done_fn *done, void *arg)
+static int look(struct http *http, const struct objects_store *store, int64_t now_s,
+                struct str bucket, struct str key, const struct crypto_key *hmac_key, bool get,
+                objects_done_fn *done, void *arg)
 {
     AUTO(call_free) struct call *c = call_new(store, bucket, key, done, arg);
     int r;
@@ -170,10 +170,25 @@ int objects_head(struct http *http, const struct objects_store *store, int64_t n
     if (!c)
         return -ERR_NOMEM;
     c->hmac_key = hmac_key;
-    r = store->dialect->head(http, c, now_s);
+    c->getting = get;
+    r = get ? store->dialect->get(http, c, now_s) : store->dialect->head(http, c, now_s);
     if (r == 0)
         c = NULL;
     return r;
+}
+
+int objects_head(struct http *http, const struct objects_store *store, int64_t now_s,
+                 struct str bucket, struct str key, const struct crypto_key *hmac_key,
+                 objects_done_fn *done, void *arg)
+{
+    return look(http, store, now_s, bucket, key, hmac_key, false, done, arg);
+}
+
+int objects_get(struct http *http, const struct objects_store *store, int64_t now_s,
+                struct str bucket, struct str key, const struct crypto_key *hmac_key,
+                objects_done_fn *done, void *arg)
+{
+    return look(http, store, now_s, bucket, key, hmac_key, true, done, arg);
 }
 
 int objects_list(struct http *http, const struct objects_store *store, int64_t now_s,

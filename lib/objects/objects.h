@@ -21,6 +21,7 @@
 #define OBJECTS_PUT_TIMEOUT_MS  60000 /* far below any log's retention (rule 10) */
 #define OBJECTS_CALL_TIMEOUT_MS 10000
 #define OBJECTS_LIST_KEYS_MAX   1000 /* a page */
+#define OBJECTS_BODY_SIZE_MAX   ((size_t)256 << 20)
 
 enum objects_outcome {
     OBJECTS_OK,        /* created, found, listed */
@@ -67,8 +68,9 @@ void objects_destination(const struct objects_store *store, struct str bucket, s
 
 struct objects_result {
     enum objects_outcome outcome;
-    struct object_meta meta; /* of a head */
+    struct object_meta meta; /* of a head, of a get */
     bool meta_valid;         /* else `why` says what is wrong with it */
+    struct str body;         /* of a get: the gzip member as it lies there */
     struct str *keys;        /* of a list, in the store's order */
     size_t key_count;
     struct str next_token; /* of a list: empty at its end */
@@ -87,6 +89,9 @@ MUST_CHECK int objects_put(struct http *http, const struct objects_store *store,
 MUST_CHECK int objects_head(struct http *http, const struct objects_store *store, int64_t now_s,
                             struct str bucket, struct str key, const struct crypto_key *hmac_key,
                             objects_done_fn *done, void *arg);
+MUST_CHECK int objects_get(struct http *http, const struct objects_store *store, int64_t now_s,
+                           struct str bucket, struct str key, const struct crypto_key *hmac_key,
+                           objects_done_fn *done, void *arg);
 MUST_CHECK int objects_list(struct http *http, const struct objects_store *store, int64_t now_s,
                             struct str bucket, struct str prefix, struct str start_after,
                             struct str token, objects_done_fn *done, void *arg);

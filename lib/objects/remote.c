@@ -418,6 +418,8 @@ static void on_answer(void *arg, const struct http_answer *answer)
         result.meta_valid =
             object_meta_parse(meta_header, &answered, c->hmac_key, str_from(c->bucket),
                               str_from(c->key), &result.meta, &result.why) == 0;
+    if (result.outcome == OBJECTS_OK && c->getting)
+        result.body = answer->body;
     if (result.outcome == OBJECTS_OK && c->listing) {
         memory = arena_new(OBJECTS_LIST_MEMORY_MAX);
         if (!memory || objects_list_parse(answer->body, memory, &result.keys, &result.key_count,
@@ -439,7 +441,8 @@ static int send_call(struct http *http, struct call *c, struct wire *w, struct s
                                    .headers = w->list,
                                    .body = body,
                                    .timeout_ms = timeout_ms,
-                                   .ca_file = c->store->ca_file};
+                                   .ca_file = c->store->ca_file,
+                                   .answer_max = c->getting ? OBJECTS_BODY_SIZE_MAX : 0};
 
     return http_submit(http, &request, on_answer, c);
 }
@@ -510,7 +513,8 @@ static int simple_call(struct http *http, struct call *c, int64_t now_s, struct 
     address(&w, str_from(c->bucket), str_from(c->key), params, param_count);
     r = sign_wire(&w, now_s, method, SIGN_EMPTY_SHA256);
     if (r == 0)
-        r = send_call(http, c, &w, method, STR_NONE, OBJECTS_CALL_TIMEOUT_MS);
+        r = send_call(http, c, &w, method, STR_NONE,
+                      c->getting ? OBJECTS_PUT_TIMEOUT_MS : OBJECTS_CALL_TIMEOUT_MS);
     wire_done(&w);
     return r;
 }
@@ -518,6 +522,11 @@ static int simple_call(struct http *http, struct call *c, int64_t now_s, struct 
 static int remote_head(struct http *http, struct call *c, int64_t now_s)
 {
     return simple_call(http, c, now_s, STR("HEAD"), NULL, 0);
+}
+
+static int remote_get(struct http *http, struct call *c, int64_t now_s)
+{
+    return simple_call(http, c, now_s, STR("GET"), NULL, 0);
 }
 
 static int remote_list(struct http *http, struct call *c, int64_t now_s, struct str prefix,
@@ -546,6 +555,7 @@ const struct dialect dialect_s3 = {
     .open = open_row,
     .put = remote_put,
     .head = remote_head,
+    .get = remote_get,
     .list = remote_list,
 };
 
@@ -554,6 +564,7 @@ const struct dialect dialect_oss = {
     .open = open_row,
     .put = remote_put,
     .head = remote_head,
+    .get = remote_get,
     .list = remote_list,
     .versioning = oss_versioning,
 };

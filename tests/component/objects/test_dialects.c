@@ -192,8 +192,19 @@ struct answer {
     char keys[OBJECTS_LIST_KEYS_MAX][128];
     size_t key_count;
     char token[256];
+    char text[128]; /* what the body holds */
     struct why why;
 };
+
+/* Of what was got: unpacked, as far as there is room. */
+static void unpack(struct str body, char *to, size_t size)
+{
+    AUTO_BUF struct buf plain = {0};
+
+    buf_init(&plain, 1 << 20);
+    if (body.len && gzip_unpack(body, &plain) == 0)
+        (void)snprintf(to, size, STR_FMT, STR_ARG(buf_str(&plain)));
+}
 
 static void on_answer(void *arg, const struct objects_result *r)
 {
@@ -206,6 +217,7 @@ static void on_answer(void *arg, const struct objects_result *r)
     a->meta = r->meta;
     a->meta_valid = r->meta_valid;
     a->why = r->why;
+    unpack(r->body, a->text, sizeof(a->text));
     a->key_count = r->key_count;
     for (size_t i = 0; i < r->key_count; i++)
         (void)snprintf(a->keys[i], sizeof(a->keys[i]), STR_FMT, STR_ARG(r->keys[i]));
@@ -269,6 +281,16 @@ static struct answer *head(struct world *w, int dialect, struct str bucket, cons
                                     &w->key, on_answer, &a));
 }
 
+static struct answer *get(struct world *w, int dialect, const char *key)
+{
+    static struct answer a;
+
+    a = (struct answer){0};
+    return wait_answer(w, &a,
+                       objects_get(w->http, w->stores[dialect], now_s(), BUCKET, str_from(key),
+                                   &w->key, on_answer, &a));
+}
+
 static struct answer *list(struct world *w, int dialect, struct str bucket, const char *prefix,
                            const char *after, const char *token)
 {
@@ -302,6 +324,25 @@ static void an_object_is_written_once_and_keeps_its_metadata(void **state)
         assert_int_equal(a->meta.first, 100);
         assert_int_equal(a->meta.next, 110);
         assert_string_equal(a->meta.chain, "0123456789abcdef");
+    }
+}
+
+static void an_object_is_got_with_its_metadata(void **state)
+{
+    struct world *w = *state;
+
+    for (int d = 0; d < DIALECTS; d++) {
+        struct answer *a;
+
+        print_message("%s\n", objects_dialect(w->stores[d]));
+        assert_int_equal(put(w, d, "p/AliyunLogs/got.gz", 100)->outcome, OBJECTS_OK);
+        a = get(w, d, "p/AliyunLogs/got.gz");
+        assert_string_equal(a->why.text, "");
+        assert_int_equal(a->outcome, OBJECTS_OK);
+        assert_true(a->meta_valid);
+        assert_int_equal(a->meta.first, 100);
+        assert_string_equal(a->text, "[{\"eventId\":\"e\"}]\n");
+        assert_int_equal(get(w, d, "p/AliyunLogs/not.gz")->outcome, OBJECTS_NOT_FOUND);
     }
 }
 
@@ -604,6 +645,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_object_is_written_once_and_keeps_its_metadata),
+        TEST(an_object_is_got_with_its_metadata),
         TEST(metadata_is_of_its_key_and_deployment),
         TEST(of_writers_at_once_one_wins),
         TEST(listings_are_whole),
