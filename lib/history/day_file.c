@@ -242,15 +242,19 @@ static int add_event(struct day_writer *w, const struct event *event, int64_t ke
     return r;
 }
 
-int day_writer_add(struct day_writer *w, struct str generation, int64_t offset,
-                   const struct event *event, struct why *reterr_why)
+int day_writer_holds(struct day_writer *w, struct str account, struct str id,
+                     struct why *reterr_why)
+{
+    return find_event(w->find_id, w->get_event, id_key(&w->secret, account, id), account, id,
+                      reterr_why);
+}
+
+int day_writer_restore(struct day_writer *w, const struct event *event, struct why *reterr_why)
 {
     int64_t key = id_key(&w->secret, event->account, event->id);
     int r;
 
     CHECK(event->time_ms >= 0);
-    if (str_eq(str_from(w->generation), generation) && offset < w->next)
-        return 0;
     if (!w->dirty) {
         r = sqlite_run(w->db, "BEGIN IMMEDIATE", reterr_why);
         if (r < 0)
@@ -262,6 +266,14 @@ int day_writer_add(struct day_writer *w, struct str generation, int64_t offset,
         return r < 0 ? r : 0;
     r = add_event(w, event, key, reterr_why);
     return r < 0 ? r : 1;
+}
+
+int day_writer_add(struct day_writer *w, struct str generation, int64_t offset,
+                   const struct event *event, struct why *reterr_why)
+{
+    if (str_eq(str_from(w->generation), generation) && offset < w->next)
+        return 0;
+    return day_writer_restore(w, event, reterr_why);
 }
 
 static int entry_cmp(const void *a, const void *b)
@@ -291,12 +303,11 @@ static int set_applied(struct day_writer *w, struct str generation, int64_t next
     return set_meta(w, "next", reterr_why);
 }
 
-int day_writer_commit(struct day_writer *w, struct str generation, int64_t next,
-                      struct why *reterr_why)
+static int insert_entries(struct day_writer *w, struct why *reterr_why)
 {
     int r;
 
-    CHECK(w->dirty && generation.len < sizeof w->generation);
+    CHECK(w->dirty);
     qsort(w->entries, w->entry_count, sizeof *w->entries, entry_cmp);
     for (size_t i = 0; i < w->entry_count; i++) {
         if (i > 0 && entry_cmp(&w->entries[i - 1], &w->entries[i]) == 0)
@@ -305,16 +316,36 @@ int day_writer_commit(struct day_writer *w, struct str generation, int64_t next,
         if (r < 0)
             return r;
     }
-    r = set_applied(w, generation, next, reterr_why);
+    return 0;
+}
+
+int day_writer_commit_restored(struct day_writer *w, struct why *reterr_why)
+{
+    int r = insert_entries(w, reterr_why);
+
     if (r == 0)
         r = sqlite_run(w->db, "COMMIT", reterr_why);
+    if (r < 0)
+        return r;
+    w->entry_count = 0;
+    w->dirty = false;
+    return 0;
+}
+
+int day_writer_commit(struct day_writer *w, struct str generation, int64_t next,
+                      struct why *reterr_why)
+{
+    int r;
+
+    CHECK(generation.len < sizeof w->generation);
+    r = set_applied(w, generation, next, reterr_why);
+    if (r == 0)
+        r = day_writer_commit_restored(w, reterr_why);
     if (r < 0)
         return r;
     memcpy(w->generation, generation.at, generation.len);
     w->generation[generation.len] = '\0';
     w->next = next;
-    w->entry_count = 0;
-    w->dirty = false;
     return 0;
 }
 

@@ -38,6 +38,15 @@ MUST_CHECK int day_writer_commit(struct day_writer *writer, struct str generatio
                                  struct why *reterr_why);
 bool day_writer_dirty(const struct day_writer *writer);
 
+/* What was lost is put back, from wherever in the input it once came: the same, but for offsets, which are neither
+ * looked at nor moved. */
+MUST_CHECK int day_writer_restore(struct day_writer *writer, const struct event *event,
+                                  struct why *reterr_why);
+MUST_CHECK int day_writer_commit_restored(struct day_writer *writer, struct why *reterr_why);
+/* 1: the event is there, committed or not; 0: not. */
+MUST_CHECK int day_writer_holds(struct day_writer *writer, struct str account, struct str id,
+                                struct why *reterr_why);
+
 /* ---- reading ------------------------------------------------------------------------------------ */
 
 struct day_reader;

@@ -76,6 +76,45 @@ MUST_CHECK int history_writer_commit(struct history_writer *writer, int64_t next
 MUST_CHECK int history_writer_expire(struct history_writer *writer, int64_t now_ms,
                                      size_t *ret_dropped, struct why *reterr_why);
 
+/* ---- restorer: a region's history that was lost is put back ------------------------------------------
+ *
+ * From whatever still has the events, in any order and as often as one likes: each is stored once, by its account and
+ * id. Holds the locks of all partitions, so no writer of the region runs meanwhile. Positions stay as they are, and
+ * what lies behind them is left to the writer; a partition without one gets it by history_restorer_begin(). */
+
+#define HISTORY_RESTORER_FILES_MAX 64 /* kept open */
+
+struct history_restorer;
+
+enum history_restored {
+    HISTORY_RESTORED, /* with the next commit */
+    HISTORY_THERE,    /* it is in the history already */
+    HISTORY_EXPIRED,  /* older than HISTORY_DAYS */
+};
+
+/* `dry`: nothing is made, locked or written; what add() then says would be so. Errors are those of
+ * history_writer_open(). */
+MUST_CHECK int history_restorer_open(const char *directory, struct str region,
+                                     int32_t partition_count, int64_t now_ms, bool dry,
+                                     struct history_restorer **ret, struct why *reterr_why);
+void history_restorer_close(struct history_restorer *restorer); /* forgets what is not committed */
+AUTO_DEFINE(struct history_restorer, history_restorer_close)
+
+/* NULL: dry, and there is none. */
+const struct history_position *history_restorer_position(const struct history_restorer *restorer,
+                                                         int32_t partition);
+/* The event, which lay or would lie in this partition. A global event is looked for in all of them: a copy of it may have come
+ * from another region's bucket, and partitions may have been added since. -ERR_INVALID as history_writer_add(); commits by itself
+ * now and then. */
+MUST_CHECK int history_restorer_add(struct history_restorer *restorer, int32_t partition,
+                                    const struct event *event, enum history_restored *ret,
+                                    struct why *reterr_why);
+MUST_CHECK int history_restorer_commit(struct history_restorer *restorer, struct why *reterr_why);
+/* Where the writer goes on, in a partition that has no position; all that was added is committed first. */
+MUST_CHECK int history_restorer_begin(struct history_restorer *restorer, int32_t partition,
+                                      struct str generation, int64_t next, struct str note,
+                                      struct why *reterr_why);
+
 /* ---- reader ------------------------------------------------------------------------------------- */
 
 enum history_attribute {

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "history/day_file.h"
@@ -124,14 +125,29 @@ const struct history_position *position_file_get(const struct position_file *f)
     return &f->now;
 }
 
+/* Files that were taken away take what is written to them along; nobody would see it but us. */
+static int still_there(const struct position_file *f, struct why *reterr_why)
+{
+    struct stat st;
+
+    if (fstat(f->lock_fd, &st) == 0 && st.st_nlink > 0)
+        return 0;
+    return why_set(reterr_why, -ERR_UNAVAILABLE,
+                   "'%s' was taken away with its folder: beginning anew",
+                   sqlite3_db_filename(f->db, "main"));
+}
+
 int position_file_set(struct position_file *f, struct str generation, int64_t next,
                       const char *note, struct why *reterr_why)
 {
     CHECK(generation.len < sizeof f->now.generation && next >= 0);
+    int r = still_there(f, reterr_why);
+    if (r < 0)
+        return r;
     sqlite_bind_str(f->set, 1, generation);
     sqlite3_bind_int64(f->set, 2, next);
     sqlite_bind_str(f->set, 3, str_from(note));
-    int r = sqlite_step_done(f->set, reterr_why);
+    r = sqlite_step_done(f->set, reterr_why);
     if (r < 0)
         return r;
     if (generation.at != f->now.generation) {

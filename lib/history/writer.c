@@ -13,12 +13,11 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "history/day_file.h"
+#include "history/folder.h"
 #include "history/position_file.h"
 #include "topology/topology.h"
 
@@ -44,26 +43,6 @@ static void path_of(const struct history_writer *w, int32_t day, char ret[PATH_S
     char name[DAY_NAME_SIZE];
     day_name(day, w->partition, name);
     snprintf(ret, PATH_SIZE_MAX, "%s/%s", w->folder, name);
-}
-
-/* A folder that a power cut forgets would take its files with it. */
-static int folder_sync(const char *path, struct why *reterr_why)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return why_set(reterr_why, -ERR_CONFIG, "cannot open '%s': %s", path, strerror(errno));
-    int failed = fsync(fd) < 0 ? errno : 0;
-    close(fd);
-    if (failed)
-        return why_set(reterr_why, -ERR_IO, "cannot sync '%s': %s", path, strerror(failed));
-    return 0;
-}
-
-static int folder_make(const char *path, struct why *reterr_why)
-{
-    if (mkdir(path, 0750) < 0 && errno != EEXIST)
-        return why_set(reterr_why, -ERR_CONFIG, "cannot make '%s': %s", path, strerror(errno));
-    return 0;
 }
 
 int history_writer_open(const char *directory, struct str region, int32_t partition,
