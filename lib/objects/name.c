@@ -4,10 +4,11 @@
 #include <stdio.h>
 
 static const char *const field_names[OBJECT_META_FIELDS] = {
-    "trailbus-chain", "trailbus-partition", "trailbus-from",    "trailbus-first",  "trailbus-last",
-    "trailbus-next",  "trailbus-count",     "trailbus-version", "trailbus-sha256", "trailbus-hmac",
+    "trailbus-chain",  "trailbus-partition", "trailbus-from",  "trailbus-first",
+    "trailbus-last",   "trailbus-next",      "trailbus-count", "trailbus-version",
+    "trailbus-sha256", "trailbus-counts",    "trailbus-hmac",
 };
-enum { CHAIN, PARTITION, FROM, FIRST, LAST, NEXT, COUNT, VERSION, SHA, HMAC_FIELD };
+enum { CHAIN, PARTITION, FROM, FIRST, LAST, NEXT, COUNT, VERSION, SHA, COUNTS, HMAC_FIELD };
 
 void object_folder(struct str prefix, struct str type, struct str region, struct buf *out)
 {
@@ -109,7 +110,8 @@ static void sign_fields(const struct object_meta_field *fields, const struct cry
     buf_init(&hex, 64);
     buf_addf(&text, STR_FMT "/" STR_FMT "\n", STR_ARG(bucket), STR_ARG(object));
     for (size_t i = 0; i < HMAC_FIELD; i++)
-        buf_addf(&text, "%s=%s\n", fields[i].name, fields[i].value);
+        if (i != COUNTS || fields[i].value[0]) /* objects had none once */
+            buf_addf(&text, "%s=%s\n", fields[i].name, fields[i].value);
     CHECK(buf_error(&text) == 0);
     d = hmac_sha256(str_of(key->bytes, CRYPTO_KEY_SIZE), buf_str(&text));
     buf_add_hex(&hex, d.bytes, SHA256_SIZE);
@@ -140,6 +142,11 @@ void object_meta_render(const struct object_meta *meta, const struct crypto_key 
     set_number(&ret[COUNT], meta->count);
     set_number(&ret[VERSION], meta->version);
     (void)snprintf(ret[SHA].value, sizeof(ret[SHA].value), "%s", buf_cstr(&hex));
+    ret[COUNTS].value[0] = '\0';
+    if (meta->since >= 0)
+        (void)snprintf(ret[COUNTS].value, sizeof(ret[COUNTS].value), "%lld %lld %lld %lld",
+                       (long long)meta->since, (long long)meta->delivered,
+                       (long long)meta->filtered, (long long)meta->lost);
     sign_fields(ret, key, bucket, object, ret[HMAC_FIELD].value);
 }
 
@@ -153,6 +160,25 @@ static bool number(const struct object_meta_field *field, int64_t *ret)
     return str_to_i64(str_from(field->value), ret) && *ret >= 0;
 }
 
+/* "since delivered filtered lost"; empty: unknown. */
+static bool counts(const struct object_meta_field *field, struct object_meta *ret)
+{
+    int64_t *const numbers[] = {&ret->since, &ret->delivered, &ret->filtered, &ret->lost};
+    struct str rest = str_from(field->value), word;
+
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        *numbers[i] = -1;
+    for (size_t i = 0; field->value[0] && i < ARRAY_LEN(numbers); i++) {
+        if (i + 1 == ARRAY_LEN(numbers))
+            word = rest;
+        else if (!str_split(&rest, ' ', &word))
+            return false;
+        if (!str_to_i64(word, numbers[i]) || *numbers[i] < 0)
+            return false;
+    }
+    return true;
+}
+
 int object_meta_parse(bool (*get)(void *arg, const char *name, struct str *ret), void *arg,
                       const struct crypto_key *key, struct str bucket, struct str object,
                       struct object_meta *ret, struct why *reterr_why)
@@ -162,9 +188,9 @@ int object_meta_parse(bool (*get)(void *arg, const char *name, struct str *ret),
     char hmac[72];
 
     for (size_t i = 0; i < OBJECT_META_FIELDS; i++) {
-        struct str value;
+        struct str value = STR("");
 
-        if (!get(arg, field_names[i], &value))
+        if (!get(arg, field_names[i], &value) && i != COUNTS)
             return bad(reterr_why, object, "is missing: not written by us, or taken away");
         if (value.len >= sizeof(fields[i].value))
             return bad(reterr_why, object, "is too long");
@@ -180,7 +206,8 @@ int object_meta_parse(bool (*get)(void *arg, const char *name, struct str *ret),
         !number(&fields[FROM], &ret->from) || !number(&fields[FIRST], &ret->first) ||
         !number(&fields[LAST], &ret->last) || !number(&fields[NEXT], &ret->next) ||
         !number(&fields[COUNT], &ret->count) || !number(&fields[VERSION], &ret->version) ||
-        !str_hex_decode(str_from(fields[SHA].value), ret->sha256.bytes, SHA256_SIZE))
+        !str_hex_decode(str_from(fields[SHA].value), ret->sha256.bytes, SHA256_SIZE) ||
+        !counts(&fields[COUNTS], ret))
         return bad(reterr_why, object, "is malformed");
     memcpy(ret->chain, fields[CHAIN].value, OBJECT_CHAIN_SIZE);
     ret->partition = (int32_t)partition;

@@ -17,7 +17,7 @@
 
 #define OBJECT_KEY_SIZE_MAX 512
 #define OBJECT_CHAIN_SIZE   17 /* 16 hex digits and NUL */
-#define OBJECT_META_FIELDS  10
+#define OBJECT_META_FIELDS  11
 
 struct object_meta {
     char chain[OBJECT_CHAIN_SIZE];
@@ -29,6 +29,11 @@ struct object_meta {
     int64_t count;        /* events */
     int64_t version;      /* of the trail at `first` */
     struct sha256 sha256; /* of the plain bytes */
+    /* Totals of the stream at `next`; since -1: written before objects said so. */
+    int64_t since;     /* counted from there */
+    int64_t delivered; /* events in objects, this one included */
+    int64_t filtered;  /* events that the trail does not want */
+    int64_t lost;      /* offsets that left the log unread */
 };
 
 /* "<prefix>/AliyunLogs/<type>/<region>/" */
@@ -52,7 +57,7 @@ bool object_name_parse(struct str key, struct object_name *ret);
 /* One metadata field: its name behind "x-amz-meta-" and its value. */
 struct object_meta_field {
     char name[32];
-    char value[72];
+    char value[88];
 };
 void object_meta_render(const struct object_meta *meta, const struct crypto_key *key,
                         struct str bucket, struct str object,

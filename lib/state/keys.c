@@ -46,6 +46,11 @@ struct state_key state_key_trail_status(struct str trail, struct str region)
     return key_of("tb1:trail:" STR_FMT ":status:" STR_FMT, STR_ARG(trail), STR_ARG(region));
 }
 
+struct state_key state_key_trail_counts(struct str trail, struct str region)
+{
+    return key_of("tb1:trail:" STR_FMT ":counts:" STR_FMT, STR_ARG(trail), STR_ARG(region));
+}
+
 struct state_key state_key_progress(struct str trail, struct str chain, int32_t partition,
                                     struct str account, struct str type)
 {

@@ -30,7 +30,9 @@ struct state_key state_key_counters(struct str worker, struct str region);
 struct state_key state_key_tally(struct str worker, struct str region, int32_t partition);
 /* Hash of a trail's delivery status in a region: tb1:trail:<trail id>:status:<region> */
 struct state_key state_key_trail_status(struct str trail, struct str region);
-/* Text "boundary clear": tb1:progress:<trail id>:<chain>:<partition>:<account>:<type> */
+/* Hash of what became of a trail's events, by stream: tb1:trail:<trail id>:counts:<region> */
+struct state_key state_key_trail_counts(struct str trail, struct str region);
+/* Text "boundary clear counts": tb1:progress:<trail id>:<chain>:<partition>:<account>:<type> */
 struct state_key state_key_progress(struct str trail, struct str chain, int32_t partition,
                                     struct str account, struct str type);
 /* A nonce that was used, expires: tb1:nonce:<access key id>:<nonce> */

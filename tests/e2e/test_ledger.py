@@ -48,8 +48,11 @@ class World:
                  "global": False, "purpose": 3, "document": document}
         self.log.add(0, offset, START_MS + 500 * offset, None if offset in (2, 20) else event)
 
+    def inside(self, start, end):
+        return [offset for offset in self.log.between(0, start, end) if self.log.events[0, offset]["account"] == ACCOUNT]
+
     def object(self, start, end, **changed):
-        inside = [offset for offset in self.log.between(0, start, end) if self.log.events[0, offset]["account"] == ACCOUNT]
+        inside = self.inside(start, end)
         documents = [self.log.events[0, offset]["document"] for offset in inside]
         meta = {"chain": self.chain, "partition": 0, "from": start, "first": inside[0], "last": inside[-1], "next": end,
                 "count": len(inside), "version": 1 if inside[0] <= 20 else 2, **changed}
@@ -61,6 +64,7 @@ class World:
                f"{meta['partition']}_{meta['first']:020d}_{meta['chain']}.gz")
         fields = {name: str(meta[name]) for name in ledger.FIELDS[:8]}
         fields["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+        fields["counts"] = meta.get("counts") or f"3 {len(self.inside(3, meta['from'])) + meta['count']} 0 0"
         fields["hmac"] = ledger.signature(ledger.metadata_key(MASTER), BUCKET, key, fields)
         return ledger.Stored(key, {f"Trailbus-{name}": value for name, value in fields.items()},
                              gzip.compress(text.encode()), None)
@@ -126,16 +130,22 @@ def test_a_doubled_object_is_found_out(world):
 
 
 def test_an_event_in_two_objects_is_found_out_without_the_log(world):
-    documents = [world.log.events[0, offset]["document"] for offset in (3, 4, 6, 7, 8, 9, 11, 3)]
-    world.objects[0] = world.object(3, 12, documents=documents, count=len(documents))
+    documents = [world.log.events[0, offset]["document"] for offset in [*world.inside(22, 40), 3]]
+    world.objects[2] = world.object(22, 40, documents=documents, count=len(documents))
     fails(world, "holds once more the event id-3", log=False)
 
 
 def test_a_lost_event_is_found_out_by_the_log(world):
-    documents = [world.log.events[0, offset]["document"] for offset in (3, 4, 6, 8, 9, 11)]
-    world.objects[0] = world.object(3, 12, documents=documents, count=len(documents))
+    documents = [world.log.events[0, offset]["document"] for offset in world.inside(22, 40) if offset != 27]
+    world.objects[2] = world.object(22, 40, documents=documents, count=len(documents))
     world.check(log=False)
-    fails(world, "holds 6 events, the log 7")
+    fails(world, "holds 14 events, the log 15")
+
+
+def test_a_lost_event_is_found_out_by_the_counts_of_the_next_object(world):
+    documents = [world.log.events[0, offset]["document"] for offset in world.inside(3, 12) if offset != 7]
+    world.objects[0] = world.object(3, 12, documents=documents, count=len(documents))
+    fails(world, "but others are delivered", log=False)
 
 
 def test_events_in_another_order_are_found_out_by_the_log(world):
@@ -177,6 +187,14 @@ def test_each_missing_field_of_the_metadata_is_found_out(world, name):
     metadata = {key: value for key, value in world.objects[1].metadata.items() if key != f"Trailbus-{name}"}
     world.objects[1] = world.objects[1]._replace(metadata=metadata)
     fails(world, "has other metadata")
+
+
+@pytest.mark.parametrize("counts, why", [("3 14 0 0", "are delivered since"), ("4 15 0 0", "are delivered since"),
+                                         ("3 15 1 0", "are filtered"), ("3 15 0 9", "are filtered")])
+def test_wrong_counts_are_found_out_though_signed(world, counts, why):
+    assert world.objects[1].metadata["Trailbus-counts"] == "3 15 0 0"
+    world.objects[1] = world.object(12, 22, counts=counts)
+    fails(world, why)
 
 
 def test_another_deployments_signature_is_found_out(world):

@@ -25,7 +25,7 @@ import fastavro
 import topics
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FIELDS = ["chain", "partition", "from", "first", "last", "next", "count", "version", "sha256", "hmac"]
+FIELDS = ["chain", "partition", "from", "first", "last", "next", "count", "version", "sha256", "counts", "hmac"]
 NUMBERS = ["partition", "from", "first", "last", "next", "count", "version"]
 PROBE = "AliyunLogs/trailbus-probe"
 UNSEEN = -2
@@ -205,7 +205,7 @@ def signature(key, bucket, object_key, metadata):
 
 
 def read_metadata(stored, key, bucket):
-    """The ten fields, as they are and what they say."""
+    """The fields, as they are and what they say."""
     fields = {name.lower().removeprefix("trailbus-"): value for name, value in stored.metadata.items()}
     expect(set(fields) == set(FIELDS), stored.key, "has other metadata:", sorted(stored.metadata))
     expect(hmac.compare_digest(fields["hmac"], signature(key, bucket, stored.key, fields)),
@@ -213,6 +213,8 @@ def read_metadata(stored, key, bucket):
     for name in NUMBERS:
         expect(re.fullmatch(r"0|[1-9]\d*", fields[name]), stored.key, "has a malformed", name, fields[name])
         fields[name] = int(fields[name])
+    expect(re.fullmatch(r"\d+( \d+){3}", fields["counts"]), stored.key, "has malformed counts", fields["counts"])
+    fields["counts"] = [int(word) for word in fields["counts"].split()]
     expect(fields["from"] <= fields["first"] <= fields["last"] < fields["next"] and fields["count"] > 0,
            stored.key, "contradicts itself:", fields)
     return fields
@@ -270,6 +272,15 @@ def check_log(chain, found, log):
         at += len(document)
 
 
+def check_filtered(chain, found, log):
+    """What the object counts as filtered since the chain's origin is what the log holds for delivery and the trail does not want."""
+    partition, since = found.meta["partition"], found.meta["counts"][0]
+    filtered = sum(1 for offset in log.between(partition, since, found.meta["next"])
+                   if log.events[partition, offset]["account"] == chain.account and log.events[partition, offset]["purpose"] & 1
+                   and not wanted(chain, partition, offset, log.events[partition, offset]))
+    expect(found.meta["counts"][2:] == [filtered, 0], found.key, "counts", found.meta["counts"], "but", filtered, "are filtered")
+
+
 def _unique(pairs):
     made = dict(pairs)
     if len(made) != len(pairs):
@@ -314,12 +325,12 @@ def check(objects, control, master_key, bucket, prefix, log=None, quiet=False):
 
 
 def check_stream(chain, partition, objects, log):
-    """Rule 18."""
-    boundary = origin(chain, partition)
+    """Rule 18, and the counts that each object carries."""
+    boundary, delivered, miscounted = origin(chain, partition), 0, []
     for found in objects:
         meta = found.meta
         expect(meta["from"] == boundary, found.key, "begins at", meta["from"], "though the one before ends at", boundary)
-        boundary = meta["next"]
+        boundary, delivered = meta["next"], delivered + meta["count"]
         version = version_at(chain, partition, meta["first"])
         expect(version and meta["version"] == version["version"], found.key, "names version", meta["version"],
                "which is not in force at its first event")
@@ -327,6 +338,11 @@ def check_stream(chain, partition, objects, log):
                "holds another account's events")
         if log is not None and log.topic == chain.topic:
             check_log(chain, found, log)
+            check_filtered(chain, found, log)
+        if meta["counts"][:2] != [origin(chain, partition), delivered]:
+            miscounted.append(found)
+    expect(not miscounted, miscounted and miscounted[0].key, "counts", miscounted and miscounted[0].meta["counts"],
+           "but others are delivered since", origin(chain, partition))
     expect(boundary <= end(chain, partition), "chain", chain.id, "goes on behind its end")
 
 

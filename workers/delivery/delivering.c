@@ -250,12 +250,15 @@ static void answer_progress(struct worker *w, bool away)
     for (size_t i = 0; i < w->asked_count && w->delivery; i++) {
         struct state_reply reply = away ? (struct state_reply){.type = STATE_NIL}
                                         : state_reply(w->state, w->queued - w->asked_count + i);
-        struct str rest = reply.text, boundary;
+        struct str rest = reply.text, boundary, clear;
+        struct account counts;
         int64_t b = 0, c = 0;
         bool known = reply.type == STATE_TEXT && str_split(&rest, ' ', &boundary) &&
-                     str_to_i64(boundary, &b) && str_to_i64(rest, &c);
+                     str_to_i64(boundary, &b) &&
+                     str_to_i64(str_split(&rest, ' ', &clear) ? clear : rest, &c);
+        bool counted = known && account_parse(rest, &counts) == 0;
 
-        delivery_progress(w->delivery, w->asked[i], known, b, c);
+        delivery_progress(w->delivery, w->asked[i], known, b, c, counted ? &counts : NULL);
     }
     w->asked_count = 0;
 }
@@ -297,13 +300,33 @@ static void queue_progress_read(struct worker *w, const struct delivery_effect *
 static void queue_progress_write(struct worker *w, const struct delivery_effect *e)
 {
     struct state_key key = progress_key(e);
-    char value[64];
+    char value[64 + ACCOUNT_TEXT_SIZE], counts[ACCOUNT_TEXT_SIZE];
 
     if (w->asked_count || w->queued >= PROGRESS_BATCH_MAX)
         flush_state(w);
-    (void)snprintf(value, sizeof(value), "%lld %lld", (long long)e->boundary, (long long)e->clear);
+    account_render(&e->counts, counts);
+    (void)snprintf(value, sizeof(value), "%lld %lld %s", (long long)e->boundary,
+                   (long long)e->clear, counts);
     STATE_ADD(w->state, STR("SET"), state_key_str(&key), str_from(value), STR("EX"), PROGRESS_TTL);
     w->queued++;
+}
+
+/* What became of the trail's events, for people and dashboards. */
+static void queue_counts(struct worker *w, const struct delivery_effect *e)
+{
+    struct state_key key = state_key_trail_counts(e->trail, w->region);
+    char field[TRAIL_CHAIN_SIZE + 16], value[256];
+
+    if (w->asked_count || w->queued >= PROGRESS_BATCH_MAX)
+        flush_state(w);
+    (void)snprintf(field, sizeof(field), STR_FMT "/%d", STR_ARG(e->chain), e->partition);
+    (void)snprintf(value, sizeof(value), "%s %lld %lld %lld %lld %lld %lld %lld", e->state,
+                   (long long)e->boundary, (long long)e->offset, (long long)e->counts.settled.since,
+                   (long long)e->counts.settled.delivered, (long long)e->counts.filtered,
+                   (long long)e->counts.lost, (long long)e->waiting);
+    STATE_ADD(w->state, STR("HSET"), state_key_str(&key), str_from(field), str_from(value));
+    STATE_ADD(w->state, STR("EXPIRE"), state_key_str(&key), PROGRESS_TTL);
+    w->queued += 2;
 }
 
 static void catch_up(struct worker *w, int32_t partition, int64_t offset)
@@ -349,6 +372,9 @@ static void carry_out(struct worker *w, const struct delivery_effect *e)
         break;
     case DELIVERY_WRITE_PROGRESS:
         queue_progress_write(w, e);
+        break;
+    case DELIVERY_SHOW:
+        queue_counts(w, e);
         break;
     case DELIVERY_ASK_END:
         answer_log_end(w, e);

@@ -317,7 +317,11 @@ static int put(struct uploads *u, const struct delivery_effect *e,
                                .last = e->meta.last,
                                .next = e->meta.next,
                                .count = e->meta.count,
-                               .version = e->meta.version};
+                               .version = e->meta.version,
+                               .since = e->meta.total.since,
+                               .delivered = e->meta.total.delivered,
+                               .filtered = e->meta.total.filtered,
+                               .lost = e->meta.total.lost};
     struct object_meta_field fields[OBJECT_META_FIELDS];
     AUTO(request_free) struct request *q = request_new(u, e);
     AUTO_BUF struct buf plain = {0}, key = {0};
@@ -374,7 +378,8 @@ static void on_head(void *arg, const struct objects_result *result)
                                  .last = m->last,
                                  .next = m->next,
                                  .count = m->count,
-                                 .version = m->version};
+                                 .version = m->version,
+                                 .total = {m->since, m->delivered, m->filtered, m->lost}};
 
     if (!q->uploads->delivery)
         return;

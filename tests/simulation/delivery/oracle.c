@@ -34,6 +34,37 @@ static bool belongs(const struct sim *sim, const struct chain *c, int64_t offset
     return trails_expect(sim, c->trail, c->partition, offset) == c->destination;
 }
 
+/* ---- counts ------------------------------------------------------------------------------------------------ */
+
+/* Events meant for delivery in [origin, offset) that the trail does not want. Whoever found the log's start behind some
+ * of them has not seen those. */
+static void check_counts(const struct sim *sim, const struct chain *c, const char *where,
+                         int64_t boundary, int64_t offset, const struct account_counts *counts)
+{
+    int64_t delivered = 0, most = 0, least = 0;
+
+    for (size_t i = 0; i < c->count && c->objects[i]->meta.next <= boundary; i++)
+        delivered += c->objects[i]->meta.count;
+    for (int64_t o = c->origin; o < offset; o++) {
+        const struct entry *e = log_at(sim, c->partition, o);
+        bool seen = e->state == ENTRY_COMMITTED && !e->for_history_only &&
+                    (e->kind == ENTRY_EVENT || (e->kind == ENTRY_CHANGE && e->with_event)) &&
+                    e->account == sim->trails[c->trail].account && !belongs(sim, c, o);
+
+        most += seen;
+        least += seen && !was_lost(c, o);
+    }
+    if (counts->since != c->origin || counts->delivered != delivered || counts->filtered > most ||
+        counts->filtered < least)
+        sim_fail(sim,
+                 "%s of %s/%d at %lld, %lld: counts %lld delivered, %lld filtered since %lld, not "
+                 "%lld and %lld to %lld since %lld",
+                 where, c->id, c->partition, (long long)boundary, (long long)offset,
+                 (long long)counts->delivered, (long long)counts->filtered,
+                 (long long)counts->since, (long long)delivered, (long long)least, (long long)most,
+                 (long long)c->origin);
+}
+
 static int64_t tail(const struct chain *c)
 {
     return c->count ? c->objects[c->count - 1]->meta.next : c->origin;
@@ -108,6 +139,7 @@ void oracle_created(struct sim *sim, struct object *o)
         sim->logs[m->partition].entries[o->offsets[i]].stored_ms = sim->now_ms;
     SIM_GROW(c->objects, c->count, c->cap);
     c->objects[c->count++] = o;
+    check_counts(sim, c, o->key, m->next, m->next, &m->total);
 }
 
 /* ---- rules 6 and 17 ------------------------------------------------------------------------------------------- */
@@ -118,6 +150,17 @@ static struct chain *chain_of(struct sim *sim, const struct delivery_effect *e)
 
     memcpy(id, e->chain.at, MIN_OF(e->chain.len, sizeof(id) - 1));
     return chain_find(sim, id, e->partition);
+}
+
+static void check_account(struct sim *sim, const struct delivery_effect *e, const char *where,
+                          int64_t cursor)
+{
+    const struct chain *c = chain_of(sim, e);
+    struct account_counts at_cursor = e->counts.settled;
+
+    check_counts(sim, c, where, e->boundary, e->boundary, &e->counts.settled);
+    at_cursor.filtered = e->counts.filtered;
+    check_counts(sim, c, where, e->boundary, cursor, &at_cursor);
 }
 
 void oracle_progress(struct sim *sim, const struct delivery_effect *e)
@@ -136,6 +179,12 @@ void oracle_progress(struct sim *sim, const struct delivery_effect *e)
     for (int64_t o = e->boundary; o < e->clear; o++)
         if (belongs(sim, c, o) && !was_lost(c, o))
             sim_fail(sim, "progress of %s/%d passes over %lld", c->id, c->partition, (long long)o);
+    check_account(sim, e, "progress", e->clear);
+}
+
+void oracle_shown(struct sim *sim, const struct delivery_effect *e)
+{
+    check_account(sim, e, "what is shown", e->offset);
 }
 
 void oracle_lost(struct sim *sim, const struct delivery_effect *e)

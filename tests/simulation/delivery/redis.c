@@ -16,6 +16,7 @@ void redis_begin(struct sim *sim, int worker, const struct delivery_effect *effe
     c = call_new(sim, worker, effect);
     c->boundary = effect->boundary;
     c->clear = effect->clear;
+    c->counts = effect->counts;
     c->arrives_ms = sim->now_ms;
     if (!sim->quiet && sim_chance(sim, sim->faults.redis_late))
         c->arrives_ms += sim_between(sim, 1, 2000);
@@ -30,8 +31,11 @@ static void write_value(struct sim *sim, const struct call *c)
         if (is_for(&r->values[i], c))
             r->values[i].current = false;
     SIM_GROW(r->values, r->count, r->cap);
-    r->values[r->count] = (struct progress){
-        .partition = c->partition, .boundary = c->boundary, .clear = c->clear, .current = true};
+    r->values[r->count] = (struct progress){.partition = c->partition,
+                                            .boundary = c->boundary,
+                                            .clear = c->clear,
+                                            .counts = c->counts,
+                                            .current = true};
     memcpy(r->values[r->count++].chain, c->chain, TRAIL_CHAIN_SIZE);
 }
 
@@ -53,6 +57,7 @@ void redis_carry_out(struct sim *sim, struct call *c)
         c->known = true;
         c->boundary = v->boundary;
         c->clear = v->clear;
+        c->counts = v->counts;
     }
 }
 

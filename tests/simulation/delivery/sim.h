@@ -213,6 +213,7 @@ struct call {
     bool owns_object;
     bool known; /* of progress */
     int64_t boundary, clear;
+    struct account counts;
     struct call *next;
 };
 
@@ -229,6 +230,7 @@ struct progress {
     char chain[TRAIL_CHAIN_SIZE];
     int32_t partition;
     int64_t boundary, clear;
+    struct account counts;
     bool current; /* the newest written; older ones may be read too */
 };
 
@@ -287,6 +289,7 @@ struct chain {
 void oracle_put(struct sim *sim, const struct delivery_effect *effect); /* before it is sent */
 void oracle_created(struct sim *sim, struct object *object);
 void oracle_progress(struct sim *sim, const struct delivery_effect *effect);
+void oracle_shown(struct sim *sim, const struct delivery_effect *effect);
 void oracle_lost(struct sim *sim, const struct delivery_effect *effect);
 bool oracle_complete(struct sim *sim); /* all that is expected is in an object, or was lost */
 void oracle_final(struct sim *sim);    /* counts every document in every bucket */

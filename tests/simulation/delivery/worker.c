@@ -140,6 +140,9 @@ static void carry_out(struct sim *sim, int worker, const struct delivery_effect 
         oracle_progress(sim, e);
         redis_begin(sim, worker, e);
         break;
+    case DELIVERY_SHOW:
+        oracle_shown(sim, e);
+        break;
     case DELIVERY_READ_PROGRESS:
         redis_begin(sim, worker, e);
         break;
@@ -316,7 +319,7 @@ static void answer(struct sim *sim, struct delivery *core, const struct call *c)
               c->outcome);
     switch (c->kind) {
     case DELIVERY_READ_PROGRESS:
-        delivery_progress(core, c->stream, c->known, c->boundary, c->clear);
+        delivery_progress(core, c->stream, c->known, c->boundary, c->clear, &c->counts);
         break;
     case DELIVERY_LIST:
         delivery_listed(core, c->stream, c->outcome, c->outcome == DELIVERY_OK && o,

@@ -58,8 +58,14 @@ struct stream {
     bool flight_head;
     int64_t retry_ms, backoff_ms;
 
+    struct account counts;
     int64_t written_boundary, written_clear, written_ms; /* progress */
     uint64_t written_loss;                               /* after so many losses of it */
+    struct {
+        int64_t ms, boundary, cursor, waiting;
+        uint64_t loss;
+        enum stream_state state;
+    } shown;
     struct stream *next_in_slot, *next_in_id_slot;
     struct stream *next; /* in its partition */
 };
@@ -278,6 +284,54 @@ static void write_progress(struct delivery *d, struct stream *s)
     e = effect_of(d, DELIVERY_WRITE_PROGRESS, s);
     e->boundary = s->written_boundary = s->boundary;
     e->clear = s->written_clear = clear;
+    e->counts = s->counts;
+    if (s->count)
+        e->counts.filtered = s->records[0]->filtered;
+}
+
+static const char *state_name(const struct stream *s)
+{
+    switch (s->state) {
+    case STARTING:
+        return "starting";
+    case LATE:
+        return "late";
+    case JOINED:
+        return "current";
+    case PARKED:
+        return "parked";
+    case STUCK:
+        return "stuck";
+    case ENDED:
+        break;
+    }
+    return "ended";
+}
+
+/* What people see of it, when it is another than before. */
+static void show(struct delivery *d, struct stream *s)
+{
+    int64_t cursor = s->state == ENDED ? s->end : stream_cursor(d, s);
+    int64_t waiting = (int64_t)s->count;
+    bool same = s->shown.boundary == s->boundary && s->shown.cursor == cursor &&
+                s->shown.waiting == waiting && s->shown.state == s->state &&
+                s->shown.loss == d->losses;
+    struct delivery_effect *e;
+
+    if (s->state == STARTING ||
+        (s->shown.ms && (same || d->now_ms - s->shown.ms < d->settings.progress_ms)))
+        return;
+    s->shown.ms = d->now_ms ? d->now_ms : 1;
+    s->shown.boundary = s->boundary;
+    s->shown.cursor = cursor;
+    s->shown.waiting = waiting;
+    s->shown.state = s->state;
+    s->shown.loss = d->losses;
+    e = effect_of(d, DELIVERY_SHOW, s);
+    e->offset = cursor;
+    e->counts = s->counts;
+    e->waiting = waiting;
+    e->state = state_name(s);
 }
 
 /* ---- buffers ----------------------------------------------------------------------------------------- */
@@ -320,7 +374,8 @@ static void buffer_add(struct delivery *d, struct stream *s, int64_t offset, int
         s->records = records;
         s->cap = cap;
     }
-    *record = (struct delivery_record){offset, time_ms, version, d->now_ms, document.len};
+    *record = (struct delivery_record){offset,      time_ms, version, d->now_ms, s->counts.filtered,
+                                       document.len};
     memcpy(record->document, document.at, document.len);
     s->records[s->count++] = record;
     s->bytes += (int64_t)document.len;
@@ -363,6 +418,7 @@ static void place(struct delivery *d, struct stream *s)
     }
     if (s->target->parked) {
         s->cursor = s->boundary;
+        account_back(&s->counts);
         s->state = PARKED;
         return;
     }
@@ -391,6 +447,7 @@ static void stick(struct delivery *d, struct stream *s, const char *why)
 {
     drop_first(d, s, s->count);
     s->cursor = s->boundary;
+    account_back(&s->counts);
     s->state = STUCK;
     (void)snprintf(effect_of(d, DELIVERY_STUCK, s)->why, DELIVERY_WHY_SIZE, "%s", why);
 }
@@ -428,6 +485,7 @@ static void start_anew(struct delivery *d, struct stream *s)
     id_give(d, s);
     drop_first(d, s, s->count);
     s->cursor = s->boundary;
+    account_back(&s->counts);
     ask_progress(d, s);
 }
 
@@ -471,6 +529,7 @@ static void started(struct delivery *d, struct stream *s)
 
         e->offset = s->cursor;
         e->to = MIN_OF(p->log_start, s->end);
+        s->counts.lost += e->to - s->cursor;
         s->cursor = e->to;
     }
     leave_start(d, s);
@@ -478,7 +537,7 @@ static void started(struct delivery *d, struct stream *s)
 }
 
 void delivery_progress(struct delivery *d, uint64_t stream, bool known, int64_t boundary,
-                       int64_t clear)
+                       int64_t clear, const struct account *counts)
 {
     struct stream *s = stream_by_id(d, stream);
 
@@ -491,6 +550,10 @@ void delivery_progress(struct delivery *d, uint64_t stream, bool known, int64_t 
         s->written_boundary = boundary;
         s->written_clear = clear;
         s->written_loss = d->losses;
+        if (counts)
+            s->counts = *counts;
+        else
+            account_begin(&s->counts, s->cursor);
         started(d, s);
         return;
     }
@@ -551,8 +614,10 @@ static bool meta_fits(const struct stream *s, const struct delivery_meta *m)
 static void started_at(struct delivery *d, struct stream *s, const struct delivery_meta *m)
 {
     if (m->next > s->boundary) {
+        bool added = account_settle(&s->counts, &m->total, m->next, s->cursor > m->next);
+
         s->boundary = m->next;
-        s->cursor = MAX_OF(s->cursor, m->next);
+        s->cursor = added ? MAX_OF(s->cursor, m->next) : m->next;
         s->end_asked = false; /* what was known of the log's end may be older than this object */
     }
     started(d, s);
@@ -564,6 +629,7 @@ static void park_stream(struct delivery *d, struct stream *s)
 {
     drop_first(d, s, s->count);
     s->cursor = s->boundary; /* in the same step */
+    account_back(&s->counts);
     s->state = PARKED;
     if (s->upload == UPLOAD_WAIT)
         s->upload = UPLOAD_NONE;
@@ -661,6 +727,8 @@ static void seal(struct delivery *d, struct stream *s)
         .next = n == s->count ? stream_cursor(d, s) : s->records[n - 1]->offset + 1,
         .count = (int64_t)n,
         .version = s->records[0]->version,
+        .total = account_at(&s->counts, (int64_t)n,
+                            n == s->count ? s->counts.filtered : s->records[n - 1]->filtered),
     };
     memcpy(s->flight.chain, s->chain, TRAIL_CHAIN_SIZE);
     s->flight_time_ms = s->records[0]->time_ms;
@@ -668,14 +736,22 @@ static void seal(struct delivery *d, struct stream *s)
 }
 
 /* The stream has moved on to `next`: what is below it is in the bucket. */
-static void settled(struct delivery *d, struct stream *s, int64_t next)
+static void settled(struct delivery *d, struct stream *s, int64_t next,
+                    const struct account_counts *total)
 {
+    bool added = account_settle(&s->counts, total, next, stream_cursor(d, s) > next);
+
     s->boundary = next;
     s->cursor = MAX_OF(s->cursor, next);
     drop_below(d, s, next);
     s->upload = UPLOAD_NONE;
     s->backoff_ms = 0;
     target_works(s->target);
+    if (!added && (s->state == JOINED || s->state == LATE)) {
+        drop_first(d, s, s->count);
+        s->cursor = next;
+        place(d, s);
+    }
     write_progress(d, s);
     if (s->state == JOINED || s->state == LATE) {
         if (stream_cursor(d, s) >= s->end && s->count == 0) {
@@ -709,7 +785,7 @@ void delivery_put_done(struct delivery *d, uint64_t stream, enum delivery_outcom
     case DELIVERY_OK:
         d->objects++;
         d->delivered += (uint64_t)s->flight.count;
-        settled(d, s, s->flight.next);
+        settled(d, s, s->flight.next, &s->flight.total);
         return;
     case DELIVERY_EXISTS: /* rule 11: looked at, always */
         s->upload = UPLOAD_HEAD;
@@ -760,7 +836,7 @@ void delivery_head_done(struct delivery *d, uint64_t stream, enum delivery_outco
     if (starting)
         started_at(d, s, meta);
     else
-        settled(d, s, meta->next); /* adopted, whoever wrote it */
+        settled(d, s, meta->next, &meta->total); /* adopted, whoever wrote it */
 }
 
 /* ---- streams come and go ------------------------------------------------------------------------------------ */
@@ -825,6 +901,7 @@ static struct stream *stream_new(struct delivery *d, const struct trail_version 
     s->created_s = v->created_s;
     s->target = target_get(d, dest->bucket);
     s->origin = s->boundary = s->cursor = origin;
+    account_begin(&s->counts, origin);
     s->end = end;
     s->written_boundary = s->written_clear = -1;
     s->state = ENDED; /* until its caller says otherwise */
@@ -934,11 +1011,15 @@ static void match(struct delivery *d, enum delivery_source source, int32_t parti
 
         if (dest && change && str_eq(change->id, trail_id(t)))
             wanted |= trail_wants(change, event, str_from(d->region));
-        if (!wanted || !dest)
+        if (!dest)
             continue;
         s = stream_find(d, trail_id(t), dest->number, partition);
-        if (s && offered(s, source, offset))
+        if (!s || !offered(s, source, offset))
+            continue;
+        if (wanted)
             buffer_add(d, s, offset, time_ms, v->version, event->document);
+        else
+            s->counts.filtered += (event->purpose & EVENT_FOR_DELIVERY) != 0;
     }
 }
 
@@ -1047,6 +1128,7 @@ static bool due(const struct delivery *d, const struct stream *s)
 
 static void tick_stream(struct delivery *d, struct stream *s)
 {
+    show(d, s);
     if (s->state == ENDED || s->state == STARTING || s->state == STUCK)
         return;
     if (s->upload != UPLOAD_PUT && s->upload != UPLOAD_HEAD &&
@@ -1054,6 +1136,7 @@ static void tick_stream(struct delivery *d, struct stream *s)
         drop_first(d, s, s->count);
         s->upload = UPLOAD_NONE;
         s->cursor = s->boundary;
+        account_back(&s->counts);
         place(d, s);
         return;
     }

@@ -21,6 +21,7 @@
 #ifndef DELIVERY_CORE_DELIVERY_H
 #define DELIVERY_CORE_DELIVERY_H
 
+#include "account.h"
 #include "base/base.h"
 #include "event/event.h"
 #include "trail/trail.h"
@@ -57,11 +58,13 @@ struct delivery_meta {
     char chain[TRAIL_CHAIN_SIZE];
     int32_t partition;
     int64_t from, first, last, next, count, version;
+    struct account_counts total; /* at `next`; since -1: it does not say */
 };
 
 struct delivery_record {
     int64_t offset, time_ms, version;
     int64_t taken_ms; /* of the core's clock */
+    int64_t filtered; /* the stream's total before it */
     size_t len;
     char document[];
 };
@@ -72,13 +75,14 @@ enum delivery_effect_kind {
     DELIVERY_ASK_END,        /* partition: where does the log end now? answer: delivery_log_end() */
     DELIVERY_PUT,            /* stream, meta, records; answer: delivery_put_done() */
     DELIVERY_HEAD,           /* stream, first, first_time_ms; answer: delivery_head_done() */
-    DELIVERY_WRITE_PROGRESS, /* stream, boundary, clear */
-    DELIVERY_COMMIT,         /* partition, offset */
-    DELIVERY_CATCH_UP,       /* partition, offset: read from there beside the shared reader */
-    DELIVERY_CATCH_UP_STOP,  /* partition */
-    DELIVERY_PROBE,          /* stream: is its destination back? answer: delivery_probed() */
-    DELIVERY_LOST,  /* stream, offset, to: the log has gone on without us (rule 6). Alarm */
-    DELIVERY_STUCK, /* stream, why: parked until an operator looks. Alarm */
+    DELIVERY_WRITE_PROGRESS, /* stream, boundary, clear, counts at both */
+    DELIVERY_SHOW, /* stream, boundary, offset (cursor), counts there, waiting, state: for people */
+    DELIVERY_COMMIT,        /* partition, offset */
+    DELIVERY_CATCH_UP,      /* partition, offset: read from there beside the shared reader */
+    DELIVERY_CATCH_UP_STOP, /* partition */
+    DELIVERY_PROBE,         /* stream: is its destination back? answer: delivery_probed() */
+    DELIVERY_LOST,          /* stream, offset, to: the log has gone on without us (rule 6). Alarm */
+    DELIVERY_STUCK,         /* stream, why: parked until an operator looks. Alarm */
 };
 
 /* Slices and records are borrowed until the next call into the core. */
@@ -88,6 +92,9 @@ struct delivery_effect {
     int32_t partition;
     int64_t offset, to;
     int64_t boundary, clear;
+    struct account counts;
+    int64_t waiting;   /* matches that are read and not settled */
+    const char *state; /* one word */
     struct str trail, account, bucket, prefix, chain;
     int64_t created_s;     /* of the trail: nothing of it is older */
     int64_t first_time_ms; /* LogAppendTime of the object's first record: its key's date */
@@ -125,9 +132,9 @@ MUST_CHECK int delivery_end(struct delivery *delivery, enum delivery_source sour
 /* The catch-up reader's place is no longer in the log (rule 6). */
 void delivery_out_of_range(struct delivery *delivery, int32_t partition, int64_t log_start);
 
-/* `known` false: Redis has none, or is away. */
+/* `known` false: Redis has none, or is away. `counts` NULL: it does not say. */
 void delivery_progress(struct delivery *delivery, uint64_t stream, bool known, int64_t boundary,
-                       int64_t clear);
+                       int64_t clear, const struct account *counts);
 /* The log's high watermark, asked for after the stream's progress was read (rule 1). */
 void delivery_log_end(struct delivery *delivery, uint64_t stream, int64_t log_end);
 /* The greatest first offset of the stream's chain and partition among the listed keys, if any. */

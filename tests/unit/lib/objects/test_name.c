@@ -117,6 +117,10 @@ static struct object_meta sample(void)
                                .next = 120,
                                .count = 12,
                                .version = 3,
+                               .since = 2,
+                               .delivered = 77,
+                               .filtered = 5,
+                               .lost = 1,
                                .sha256 = {{9, 8, 7}}};
 
     return meta;
@@ -143,7 +147,19 @@ static void metadata_comes_back(void **state)
     assert_int_equal(got.partition, 7);
     assert_true(got.from == 40 && got.first == 42 && got.last == 99 && got.next == 120 &&
                 got.count == 12 && got.version == 3);
+    assert_true(got.since == 2 && got.delivered == 77 && got.filtered == 5 && got.lost == 1);
     assert_memory_equal(got.sha256.bytes, meta.sha256.bytes, SHA256_SIZE);
+}
+
+static void an_object_from_before_counts_is_read(void **state)
+{
+    struct object_meta meta = sample(), got;
+
+    (void)state;
+    meta.since = -1;
+    object_meta_render(&meta, &key, BUCKET, KEY, fields);
+    assert_int_equal(parse(&got), 0);
+    assert_true(got.next == 120 && got.since == -1);
 }
 
 static void a_field_changed_or_missing_is_found_out(void **state)
@@ -221,7 +237,8 @@ static void metadata_of_any_length_is_refused_not_copied(void **state)
 
 TESTS(TEST(a_key_is_made_of_its_first_record_and_the_chain),
       TEST(a_listed_key_says_what_it_was_made_of), TEST(a_key_of_another_form_is_no_object_of_ours),
-      TEST(metadata_comes_back), TEST(a_field_changed_or_missing_is_found_out),
+      TEST(metadata_comes_back), TEST(an_object_from_before_counts_is_read),
+      TEST(a_field_changed_or_missing_is_found_out),
       TEST(metadata_belongs_to_its_bucket_its_key_and_its_deployment),
       TEST(metadata_that_contradicts_itself_is_refused_though_signed),
       TEST(metadata_of_any_length_is_refused_not_copied))

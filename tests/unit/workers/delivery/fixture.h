@@ -156,7 +156,7 @@ static inline void begin(struct fixture *f)
 
     assign(f, 0, 1);
     while (take(f, DELIVERY_READ_PROGRESS, &e))
-        delivery_progress(f->core, e.stream, false, 0, 0);
+        delivery_progress(f->core, e.stream, false, 0, 0, NULL);
     while (take(f, DELIVERY_LIST, &e))
         delivery_listed(f->core, e.stream, DELIVERY_OK, false, 0, 0, "");
     assert_true(delivery_started(f->core));

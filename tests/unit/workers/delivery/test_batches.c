@@ -85,7 +85,7 @@ static void short_of_memory_the_largest_buffer_goes_and_no_more_is_taken(void **
     assert_int_equal(delivery_record(f.core, DELIVERY_SHARED, 0, 3, 0, NULL,
                                      version_of(2, 1, 3, 1, "bucket-b"), NULL),
                      0);
-    delivery_progress(f.core, want(&f, DELIVERY_READ_PROGRESS).stream, true, 4, 4);
+    delivery_progress(f.core, want(&f, DELIVERY_READ_PROGRESS).stream, true, 4, 4, NULL);
     event(&f, 4, 300); /* of both trails */
     assert_true(delivery_takes(f.core));
     event(&f, 5, 100);

@@ -143,7 +143,7 @@ static void another_stream_asks_when_the_one_that_did_is_gone(void **state)
     begin(&f);
     assert_int_equal(delivery_assign(f.core, 1, 0, LOG_END, 0), 0);
     e = want(&f, DELIVERY_READ_PROGRESS); /* its trail is older than the partition: from 0 */
-    delivery_progress(f.core, e.stream, true, 0, 0);
+    delivery_progress(f.core, e.stream, true, 0, 0, NULL);
     event(&f, 5, 2000);
     tick(&f, 1);
     e = want(&f, DELIVERY_PUT);

@@ -33,7 +33,7 @@ static void progress_says_boundary_and_cursor(void **state)
     uint64_t stream = asking(&f, 0, 10);
     struct delivery_effect e;
     (void)state;
-    delivery_progress(f.core, stream, true, 7, 10);
+    delivery_progress(f.core, stream, true, 7, 10, NULL);
     e = object_at(&f, 12);
     assert_batch(e, 7, 12, 12, 13, 1);
     done(&f);
@@ -46,7 +46,7 @@ static void the_newest_listed_object_says_it_otherwise(void **state)
     struct delivery_meta meta = meta_of(1, 1, 4, 10);
     struct delivery_effect e;
     (void)state;
-    delivery_progress(f.core, stream, false, 0, 0);
+    delivery_progress(f.core, stream, false, 0, 0, NULL);
     e = want(&f, DELIVERY_LIST);
     delivery_listed(f.core, stream, DELIVERY_OK, true, 4, TIME_MS, "");
     e = want(&f, DELIVERY_HEAD);
@@ -64,7 +64,7 @@ static void without_either_it_starts_at_its_origin(void **state)
     uint64_t stream = asking(&f, 0, 1);
     struct delivery_effect e;
     (void)state;
-    delivery_progress(f.core, stream, false, 0, 0);
+    delivery_progress(f.core, stream, false, 0, 0, NULL);
     delivery_listed(f.core, stream, DELIVERY_OK, false, 0, 0, "");
     e = object_at(&f, 12);
     assert_batch(e, 1, 12, 12, 13, 1);
@@ -76,7 +76,7 @@ static void progress_that_contradicts_itself_is_none(void **state)
     struct fixture f = fixture();
     uint64_t stream = asking(&f, 0, 1);
     (void)state;
-    delivery_progress(f.core, stream, true, 7, 5);
+    delivery_progress(f.core, stream, true, 7, 5, NULL);
     (void)want(&f, DELIVERY_LIST);
     done(&f);
 }
@@ -87,7 +87,7 @@ static void behind_the_committed_offset_it_is_caught_up(void **state)
     uint64_t stream = asking(&f, 0, 50);
     struct delivery_effect e;
     (void)state;
-    delivery_progress(f.core, stream, true, 7, 9);
+    delivery_progress(f.core, stream, true, 7, 9, NULL);
     assert_int_equal(want(&f, DELIVERY_CATCH_UP).offset, 9);
     event(&f, 50, 10); /* not offered: it would leave a gap */
     event_by(&f, DELIVERY_CATCHING_UP, 20, 10);
@@ -103,7 +103,7 @@ static void ahead_of_the_committed_offset_it_skips(void **state)
     uint64_t stream = asking(&f, 0, 3);
     struct delivery_effect e;
     (void)state;
-    delivery_progress(f.core, stream, true, 20, 25);
+    delivery_progress(f.core, stream, true, 20, 25, NULL);
     event(&f, 10, 10);
     event(&f, 24, 10);
     want_none(&f, DELIVERY_CATCH_UP);
@@ -117,7 +117,7 @@ static void a_listing_that_fails_parks_the_start(void **state)
     struct fixture f = fixture();
     uint64_t stream = asking(&f, 0, 1);
     (void)state;
-    delivery_progress(f.core, stream, false, 0, 0);
+    delivery_progress(f.core, stream, false, 0, 0, NULL);
     (void)want(&f, DELIVERY_LIST);
     delivery_listed(f.core, stream, DELIVERY_UNCLEAR, false, 0, 0, "");
     assert_true(delivery_started(f.core)); /* the others do not wait for it */
@@ -134,7 +134,7 @@ static void a_log_that_has_grown_meanwhile_is_no_truncated_one(void **state)
     struct fixture f = fixture();
     uint64_t stream = asking(&f, 0, 1);
     (void)state;
-    delivery_progress(f.core, stream, true, LOG_END + 5, LOG_END + 5);
+    delivery_progress(f.core, stream, true, LOG_END + 5, LOG_END + 5, NULL);
     want_none(&f, DELIVERY_STUCK);
     assert_int_equal(want(&f, DELIVERY_ASK_END).stream, stream);
     delivery_log_end(f.core, stream, LOG_END + 9);
@@ -148,7 +148,7 @@ static void a_boundary_beyond_the_logs_end_parks_its_stream(void **state)
     struct fixture f = fixture();
     uint64_t stream = asking(&f, 0, 1);
     (void)state;
-    delivery_progress(f.core, stream, true, LOG_END + 5, LOG_END + 5);
+    delivery_progress(f.core, stream, true, LOG_END + 5, LOG_END + 5, NULL);
     delivery_log_end(f.core, stream, LOG_END);
     (void)want(&f, DELIVERY_STUCK);
     event(&f, 20, 2000);
@@ -164,7 +164,7 @@ static void behind_the_logs_start_the_bucket_is_asked_first(void **state)
     struct delivery_meta meta = meta_of(1, 7, 9, 40);
     struct delivery_effect e;
     (void)state;
-    delivery_progress(f.core, stream, true, 7, 7);
+    delivery_progress(f.core, stream, true, 7, 7, NULL);
     want_none(&f, DELIVERY_LOST);
     (void)want(&f, DELIVERY_LIST);
     delivery_listed(f.core, stream, DELIVERY_OK, true, 9, TIME_MS, "");
@@ -181,7 +181,7 @@ static void a_loss_moves_the_cursor_and_not_the_boundary(void **state)
     uint64_t stream = asking(&f, 30, 30);
     struct delivery_effect e;
     (void)state;
-    delivery_progress(f.core, stream, true, 7, 9);
+    delivery_progress(f.core, stream, true, 7, 9, NULL);
     delivery_listed(f.core, stream, DELIVERY_OK, false, 0, 0, "");
     e = want(&f, DELIVERY_LOST);
     assert_int_equal(e.offset, 9);
@@ -197,7 +197,7 @@ static void a_listed_object_that_is_not_found_makes_no_loss(void **state)
     uint64_t stream = asking(&f, 30, 30);
     struct delivery_view view;
     (void)state;
-    delivery_progress(f.core, stream, true, 7, 7);
+    delivery_progress(f.core, stream, true, 7, 7, NULL);
     delivery_listed(f.core, stream, DELIVERY_OK, true, 9, TIME_MS, "");
     delivery_head_done(f.core, stream, DELIVERY_NOT_FOUND, NULL, "");
     want_none(&f, DELIVERY_LOST);
@@ -216,8 +216,8 @@ static void a_listing_from_before_the_log_went_on_makes_no_loss(void **state)
     trail(&f, 2, "bucket-b");
     assign(&f, 0, 50);
     stream = want(&f, DELIVERY_READ_PROGRESS).stream;
-    delivery_progress(f.core, want(&f, DELIVERY_READ_PROGRESS).stream, true, 7, 7);
-    delivery_progress(f.core, stream, false, 0, 0);
+    delivery_progress(f.core, want(&f, DELIVERY_READ_PROGRESS).stream, true, 7, 7, NULL);
+    delivery_progress(f.core, stream, false, 0, 0, NULL);
     (void)want(&f, DELIVERY_LIST);
     delivery_out_of_range(f.core, 0, 30); /* the other one's reader finds out */
     delivery_listed(f.core, stream, DELIVERY_OK, false, 0, 0, "");
@@ -235,7 +235,7 @@ static void a_stream_whose_place_leaves_the_log_begins_anew(void **state)
     uint64_t stream = asking(&f, 0, 50);
     struct delivery_effect e, again;
     (void)state;
-    delivery_progress(f.core, stream, true, 7, 7);
+    delivery_progress(f.core, stream, true, 7, 7, NULL);
     (void)want(&f, DELIVERY_CATCH_UP);
     event_by(&f, DELIVERY_CATCHING_UP, 10, 10);
     tick(&f, 1000);
@@ -246,7 +246,7 @@ static void a_stream_whose_place_leaves_the_log_begins_anew(void **state)
     again = want(&f, DELIVERY_READ_PROGRESS);
     assert_true(again.stream != stream); /* answers to before find nobody */
     delivery_put_done(f.core, stream, DELIVERY_OK, "");
-    delivery_progress(f.core, again.stream, true, 40, 50);
+    delivery_progress(f.core, again.stream, true, 40, 50, NULL);
     tick(&f, 1000);
     want_none(&f, DELIVERY_PUT);
     e = object_at(&f, 51);
@@ -266,7 +266,7 @@ static void a_trail_made_while_we_run_starts_behind_its_record(void **state)
     assert_int_equal(delivery_record(f.core, DELIVERY_SHARED, 0, 5, 0, NULL,
                                      version_of(1, 1, 5, 1, "bucket-a"), NULL),
                      0);
-    delivery_progress(f.core, want(&f, DELIVERY_READ_PROGRESS).stream, true, 6, 6);
+    delivery_progress(f.core, want(&f, DELIVERY_READ_PROGRESS).stream, true, 6, 6, NULL);
     e = object_at(&f, 8);
     assert_batch(e, 6, 8, 8, 9, 1);
     done(&f);
@@ -283,7 +283,7 @@ static void another_bucket_ends_one_chain_and_begins_the_next(void **state)
     assert_int_equal(delivery_record(f.core, DELIVERY_SHARED, 0, 6, 0, NULL,
                                      version_of(1, 2, 6, 2, "bucket-b"), NULL),
                      0);
-    delivery_progress(f.core, want(&f, DELIVERY_READ_PROGRESS).stream, true, 7, 7);
+    delivery_progress(f.core, want(&f, DELIVERY_READ_PROGRESS).stream, true, 7, 7, NULL);
     event(&f, 7, 10);
     tick(&f, 1);
     last = want(&f, DELIVERY_PUT); /* what has ended waits for nothing */
