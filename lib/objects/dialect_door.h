@@ -3,6 +3,7 @@
  *     objects.c    rows, patterns, calls        probe.c     a bucket tried out
  *     remote.c     stores behind HTTP: s3, oss  files.c     folders of this machine
  *     listing.c    a page of a listing, read    name.c      keys and metadata
+ *     store_error.c    what an answer that is no success means
  */
 #ifndef OBJECTS_DIALECT_DOOR_H
 #define OBJECTS_DIALECT_DOOR_H

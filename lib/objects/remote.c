@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "objects/dialect_door.h"
+#include "objects/store_error.h"
 #include "sign/sign.h"
 
 #define HEADERS_MAX          24
@@ -261,110 +262,22 @@ static int sign_wire(struct wire *w, int64_t now_s, struct str method, const cha
 
 /* ---- answers ----------------------------------------------------------------------------------- */
 
-/* Text of an element of an error's XML; "" when it is not there. */
-static struct str error_element(struct str body, const char *open, const char *close)
-{
-    size_t from, to, len = strlen(open);
-
-    if (!str_find(body, str_from(open), &from))
-        return STR("");
-    body = str_of(body.at + from + len, body.len - from - len);
-    return str_find(body, str_from(close), &to) ? str_of(body.at, to) : STR("");
-}
-
-/* The store's word for what is wrong, into `text`. An answer to HEAD has no body: OSS puts it into a header. */
-static struct str error_code(const struct http_answer *answer, struct buf *text)
-{
-    struct str header;
-
-    if (answer->body.len)
-        buf_add_str(text, answer->body);
-    else if (http_header(answer, "x-oss-err", &header))
-        (void)!buf_add_base64_decoded(text, header);
-    return error_element(buf_str(text), "<Code>", "</Code>");
-}
-
-static bool one_of(struct str code, const char *const *codes)
-{
-    while (*codes && !str_eq(code, str_from(*codes)))
-        codes++;
-    return *codes != NULL;
-}
-
-/* Of an answer that is no success. */
-static enum objects_outcome outcome_of(const struct http_answer *answer, struct str code)
-{
-    if (answer->error)
-        return OBJECTS_UNCLEAR;
-    switch (answer->status) {
-    case 412:
-        return OBJECTS_EXISTS;
-    case 404:
-        return str_eq(code, STR("NoSuchBucket")) ? OBJECTS_NO_BUCKET : OBJECTS_NOT_FOUND;
-    case 401:
-    case 403:
-        return OBJECTS_DENIED;
-    case 409: /* else ConditionalRequestConflict: a twin is under way */
-        return one_of(code, (const char *const[]){"FileAlreadyExists", "FileImmutable", NULL})
-                   ? OBJECTS_EXISTS
-                   : OBJECTS_UNCLEAR;
-    case 408:
-    case 429:
-        return OBJECTS_UNCLEAR;
-    default:
-        return answer->status >= 500 ? OBJECTS_UNCLEAR : OBJECTS_REFUSED;
-    }
-}
-
-static enum objects_fault fault_of(const struct http_answer *answer, struct str code,
-                                   struct str body)
-{
-    static const char *const keys[] = {"InvalidAccessKeyId", "SignatureDoesNotMatch",
-                                       "InvalidSecurity", NULL};
-    static const char *const regions[] = {"PermanentRedirect", "TemporaryRedirect",
-                                          "AuthorizationHeaderMalformed", NULL};
-    static const enum objects_fault failures[] = {
-        [HTTP_FAILURE_NONE] = OBJECTS_FAULT_OTHER,      [HTTP_FAILURE_NAME] = OBJECTS_FAULT_NAME,
-        [HTTP_FAILURE_CONNECT] = OBJECTS_FAULT_CONNECT, [HTTP_FAILURE_TRUST] = OBJECTS_FAULT_TRUST,
-        [HTTP_FAILURE_ANSWER] = OBJECTS_FAULT_SILENT,
-    };
-
-    if (answer->error)
-        return failures[answer->failure];
-    if (str_eq(code, STR("NoSuchBucket")))
-        return OBJECTS_FAULT_BUCKET;
-    if (str_eq(code, STR("RequestTimeTooSkewed")))
-        return OBJECTS_FAULT_CLOCK;
-    if (one_of(code, keys))
-        return OBJECTS_FAULT_KEYS;
-    if (one_of(code, regions) || str_find(body, STR("using the specified endpoint"), NULL))
-        return OBJECTS_FAULT_REGION;
-    if (answer->status == 401 || answer->status == 403)
-        return OBJECTS_FAULT_RIGHTS;
-    return answer->status >= 500 || answer->status == 429 ? OBJECTS_FAULT_TROUBLE
-                                                          : OBJECTS_FAULT_OTHER;
-}
-
 /* Outcome and, unless it is OK (as it is before), fault and sentence. */
 static void judge(const struct call *c, const struct http_answer *answer,
                   struct objects_result *result)
 {
-    AUTO_BUF struct buf text = {0};
-    struct str code;
+    struct store_error error;
 
-    if (!answer->error && answer->status >= 200 && answer->status < 300)
+    if (!store_error_read(answer, &error))
         return;
-    buf_init(&text, HTTP_BODY_SIZE_MAX);
-    code = error_code(answer, &text);
-    result->outcome = outcome_of(answer, code);
-    result->fault = fault_of(answer, code, buf_str(&text));
+    result->outcome = error.outcome;
+    result->fault = error.fault;
     if (answer->error)
         (void)why_set(&result->why, 0, STR_FMT "/%s: %s", STR_ARG(c->store->place), c->bucket,
                       answer->why);
     else
-        (void)why_set(&result->why, 0, STR_FMT "/%s: HTTP %d %.*s", STR_ARG(c->store->place),
-                      c->bucket, answer->status, (int)MIN_OF(code.len, (size_t)100),
-                      code.at ? code.at : "");
+        (void)why_set(&result->why, 0, STR_FMT "/%s: HTTP %d %s", STR_ARG(c->store->place),
+                      c->bucket, answer->status, error.code);
 }
 
 /* 200 with something else in it: a login page, a proxy's greeting. */
@@ -379,9 +292,9 @@ static void unreadable(struct objects_result *result, const struct call *c)
 static void read_versioning(const struct call *c, const struct http_answer *answer,
                             struct objects_result *result)
 {
-    struct str status = error_element(answer->body, "<Status>", "</Status>");
+    struct str status;
 
-    if (!str_find(answer->body, STR("<VersioningConfiguration"), NULL)) {
+    if (store_versioning_read(answer->body, &status) < 0) {
         unreadable(result, c);
     } else if (status.len) {
         result->outcome = OBJECTS_REFUSED;

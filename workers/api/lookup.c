@@ -1,85 +1,36 @@
-/* lookup.c - LookupEvents: the query, its pages, and the token that leads to the next one. */
-#include <stdio.h>
-
+/* lookup.c - LookupEvents: the query, and its pages. */
+#include "core/page_token.h"
 #include "log/log.h"
 #include "service.h"
 
 #define PAGE_MEMORY_MAX (64 << 20)
 
-/* A token is "<time> <number> <source> <start> <end>" and an HMAC over it, account and query included: it
- * leads nowhere else, and the window stays what it was at the first page. */
-struct token {
-    struct history_cursor cursor;
-    int64_t start_s, end_s;
-};
-
-static void sign_token(const struct caller *c, const struct rpc_lookup *q, struct str text,
-                       char ret[33])
+static int read_token(const struct caller *c, const struct rpc_lookup *q, struct page_token *ret,
+                      struct rpc_failure *failure)
 {
-    struct crypto_key key = crypto_derive(&c->service->master, STR("paging tokens"));
-    AUTO_BUF struct buf all = {0}, hex = {0};
-    struct sha256 d;
+    struct page_query query = {c->account, c->region, q};
+    int r = page_token_parse(&c->service->master, &query, q->next_token, ret);
 
-    buf_init(&all, 1 << 20);
-    buf_init(&hex, 64);
-    buf_addf(&all, STR_FMT "\n" STR_FMT "\n" STR_FMT "\n%d\n", STR_ARG(text), STR_ARG(c->account),
-             STR_ARG(c->region), q->forward);
-    for (size_t i = 0; i < q->attribute_count; i++)
-        buf_addf(&all, "%zu " STR_FMT "=" STR_FMT "\n", q->attributes[i].value.len,
-                 STR_ARG(q->attributes[i].name), STR_ARG(q->attributes[i].value));
-    d = hmac_sha256(str_of(key.bytes, CRYPTO_KEY_SIZE), buf_str(&all));
-    buf_add_hex(&hex, d.bytes, 16);
-    memcpy(ret, buf_cstr(&hex), 33);
-}
-
-static struct str token_render(const struct caller *c, const struct rpc_lookup *q,
-                               const struct token *token)
-{
-    AUTO_BUF struct buf text = {0}, out = {0};
-    char mac[33];
-
-    buf_init(&text, 512);
-    buf_init(&out, 1024);
-    buf_addf(&text, "%lld %lld %d %lld %lld", (long long)token->cursor.time_ms,
-             (long long)token->cursor.number, token->cursor.source, (long long)token->start_s,
-             (long long)token->end_s);
-    sign_token(c, q, buf_str(&text), mac);
-    buf_addf(&text, " %s", mac);
-    buf_add_base64url(&out, text.at, text.len);
-    return arena_copy(c->arena, buf_str(&out));
-}
-
-static bool next_number(struct str *rest, int64_t *ret)
-{
-    struct str part;
-
-    return str_split(rest, ' ', &part) && str_to_i64(part, ret);
-}
-
-static int token_parse(const struct caller *c, const struct rpc_lookup *q, struct token *ret,
-                       struct rpc_failure *failure)
-{
-    AUTO_BUF struct buf text = {0};
-    struct str rest, body;
-    int64_t source;
-    char mac[33];
-
-    buf_init(&text, 512);
-    if (q->next_token.len > 600 || buf_add_base64_decoded(&text, q->next_token) < 0 ||
-        text.len < 34)
-        return rpc_fail(failure, "InvalidNextToken", NULL);
-    body = str_of(text.at, text.len - 33);
-    sign_token(c, q, body, mac);
-    if (!crypto_equal(str_from(mac), str_of(text.at + text.len - 32, 32)))
+    if (r == -ERR_DENIED)
         return rpc_fail(failure, "InvalidNextToken",
                         "NextToken does not belong to this query: repeat the other parameters.");
-    rest = body;
-    if (!next_number(&rest, &ret->cursor.time_ms) || !next_number(&rest, &ret->cursor.number) ||
-        !next_number(&rest, &source) || !next_number(&rest, &ret->start_s) ||
-        !next_number(&rest, &ret->end_s))
+    if (r == -ERR_INVALID)
         return rpc_fail(failure, "InvalidNextToken", NULL);
-    ret->cursor.source = (int32_t)source;
-    return 0;
+    return r < 0 ? rpc_fail(failure, "ServiceUnavailable", NULL) : 0;
+}
+
+/* An answer without the token would say that there is no more. */
+static int add_token(const struct caller *c, const struct rpc_lookup *q,
+                     const struct history_cursor *next, struct jsondoc *ret)
+{
+    struct page_query query = {c->account, c->region, q};
+    struct page_token token = {next->time_ms, next->number, next->source, q->start_s, q->end_s};
+    AUTO_BUF struct buf text = {0};
+    int r;
+
+    buf_init(&text, PAGE_TOKEN_SIZE_MAX);
+    r = page_token_render(&c->service->master, &query, &token, &text);
+    return r < 0 ? r : jsondoc_set_str(ret, "NextToken", buf_str(&text));
 }
 
 static int set_filters(const struct rpc_lookup *q, struct history_query *query,
@@ -169,7 +120,8 @@ int lookup_events(const struct caller *c, struct jsondoc *ret, struct rpc_failur
     AUTO(arena_free) struct arena *memory = arena_new(PAGE_MEMORY_MAX);
     struct history_query query = {.region = c->region, .account = c->account};
     struct history_page page = {0};
-    struct token token;
+    struct history_cursor after;
+    struct page_token token;
     struct rpc_lookup q;
     char text[TIME_TEXT_SIZE];
     int r;
@@ -182,11 +134,12 @@ int lookup_events(const struct caller *c, struct jsondoc *ret, struct rpc_failur
     if (r == 0)
         r = set_filters(&q, &query, failure);
     if (r == 0 && q.next_token.len)
-        r = token_parse(c, &q, &token, failure);
+        r = read_token(c, &q, &token, failure);
     if (r < 0)
         return r;
     if (q.next_token.len) {
-        query.after = &token.cursor;
+        after = (struct history_cursor){token.time_ms, token.number, token.source};
+        query.after = &after;
         q.start_s = token.start_s;
         q.end_s = token.end_s;
     }
@@ -197,10 +150,8 @@ int lookup_events(const struct caller *c, struct jsondoc *ret, struct rpc_failur
     query.limit = (size_t)q.max_results;
     if (query_page(c, &query, memory, &page) < 0 || add_events(&page, ret) < 0)
         return rpc_fail(failure, "ServiceUnavailable", NULL);
-    if (page.more) {
-        token = (struct token){page.next, q.start_s, q.end_s};
-        (void)jsondoc_set_str(ret, "NextToken", token_render(c, &q, &token));
-    }
+    if (page.more && add_token(c, &q, &page.next, ret) < 0)
+        return rpc_fail(failure, "ServiceUnavailable", NULL);
     time_format(q.start_s, text);
     (void)jsondoc_set_str(ret, "StartTime", str_from(text));
     time_format(q.end_s, text);
