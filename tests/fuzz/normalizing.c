@@ -64,6 +64,25 @@ static void check_document(const struct event *event)
     CHECK(event->region.len > 0 && event->service.len > 0 && event->name.len > 0);
 }
 
+/* The document alone tells what the envelope says. */
+static void check_read_back(const struct event *event)
+{
+    static struct event back;
+
+    CHECK(normalize_read_back(normalizer, event->document, &back, NULL) == 0);
+    CHECK(str_eq(back.id, event->id) && str_eq(back.account, event->account) &&
+          back.rw == event->rw && back.global == event->global &&
+          back.category == event->category && back.sensitive == event->sensitive &&
+          back.time_ms == event->time_ms && str_eq(back.service, event->service) &&
+          str_eq(back.name, event->name) && str_eq(back.type, event->type) &&
+          str_eq(back.user, event->user) && str_eq(back.principal, event->principal) &&
+          str_eq(back.role, event->role) && str_eq(back.access_key, event->access_key) &&
+          str_eq(back.source_ip, event->source_ip) && back.resource_count == event->resource_count);
+    for (size_t i = 0; i < event->resource_count; i++)
+        CHECK(str_eq(back.resources[i].type, event->resources[i].type) &&
+              str_eq(back.resources[i].name, event->resources[i].name));
+}
+
 void check_normalizing(struct str bytes, bool is_json)
 {
     static struct event event, again;
@@ -77,6 +96,7 @@ void check_normalizing(struct str bytes, bool is_json)
     buf_add_str(&first, result.event);
     CHECK(event_decode(buf_str(&first), &event, NULL) == 0);
     check_document(&event);
+    check_read_back(&event);
     run(event.document, true, &result);
     if (result.outcome == REJECTED_TOO_LARGE)
         return; /* what was filled in makes it larger */

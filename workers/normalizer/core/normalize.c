@@ -78,6 +78,7 @@ struct normalizer {
     struct arena *arena;
     struct event event;
     uint32_t at[MEMBER_COUNT];
+    bool finished; /* it is read back: see normalize_read_back() */
 };
 
 static const char *const outcome_names[NORMALIZE_OUTCOME_COUNT] = {
@@ -335,6 +336,8 @@ static int check_time(const struct normalizer *n, struct str text, struct normal
 {
     const struct event *e = &n->event;
 
+    if (n->finished)
+        return 0;
     if (e->time_ms - e->received_ms > n->settings.ahead_max_ms)
         return VERDICT(ret, REJECTED_TIME_RANGE, "eventTime " STR_FMT " is ahead of its arrival",
                        STR_ARG(text));
@@ -364,6 +367,30 @@ static bool is_deployed(const struct normalize_settings *s, struct str region)
     return false;
 }
 
+/* Of an event that comes in, not of one that is finished. */
+static int judge(struct normalizer *n, const struct catalog_service *service, struct str acs,
+                 struct normalize_result *ret)
+{
+    const struct event *e = &n->event;
+
+    if (!service)
+        ret->unknown_service = 1;
+    if (!service && n->settings.reject_unknown_service)
+        return VERDICT(ret, REJECTED_UNKNOWN_SERVICE, "nobody knows the service \"%.*s\"",
+                       (int)MIN_OF(e->service.len, (size_t)60), e->service.at);
+    if (str_eq(text_of(n, EVENT_CATEGORY), STR("Data")))
+        return VERDICT(ret, DROPPED_DATA_EVENT, "eventCategory is Data");
+    switch (service ? catalog_judge(service, e->name, acs) : CATALOG_RECORDED) {
+    case CATALOG_DATA_EVENT:
+        return VERDICT(ret, DROPPED_DATA_EVENT, "a data event of its service");
+    case CATALOG_UNSUPPORTED_REGION:
+        return VERDICT(ret, DROPPED_UNSUPPORTED_REGION, "the service is not recorded there");
+    case CATALOG_RECORDED:
+        break;
+    }
+    return 0;
+}
+
 /* docs/ARCHITECTURE.md, "Regions": known and deployed here: its own; else its partition's, if that is
  * deployed here; else where it was published. */
 static int choose_region(struct normalizer *n, struct str acs, struct normalize_result *ret)
@@ -372,6 +399,8 @@ static int choose_region(struct normalizer *n, struct str acs, struct normalize_
     const struct catalog_region *known = catalog_region(s->catalog, acs);
 
     n->event.region = s->region;
+    if (n->finished)
+        return 0;
     if (!known && !is_deployed(s, acs)) {
         ret->unknown_region = 1;
         return s->reject_unknown_region
@@ -391,22 +420,10 @@ static int classify(struct normalizer *n, struct str acs, struct normalize_resul
     struct event *e = &n->event;
     const struct catalog_service *service = catalog_service(n->settings.catalog, e->service);
     struct str rw = text_of(n, EVENT_RW), category = text_of(n, EVENT_CATEGORY);
+    int r = n->finished ? 0 : judge(n, service, acs, ret);
 
-    if (!service)
-        ret->unknown_service = 1;
-    if (!service && n->settings.reject_unknown_service)
-        return VERDICT(ret, REJECTED_UNKNOWN_SERVICE, "nobody knows the service \"%.*s\"",
-                       (int)MIN_OF(e->service.len, (size_t)60), e->service.at);
-    if (str_eq(category, STR("Data")))
-        return VERDICT(ret, DROPPED_DATA_EVENT, "eventCategory is Data");
-    switch (service ? catalog_judge(service, e->name, acs) : CATALOG_RECORDED) {
-    case CATALOG_DATA_EVENT:
-        return VERDICT(ret, DROPPED_DATA_EVENT, "a data event of its service");
-    case CATALOG_UNSUPPORTED_REGION:
-        return VERDICT(ret, DROPPED_UNSUPPORTED_REGION, "the service is not recorded there");
-    case CATALOG_RECORDED:
-        break;
-    }
+    if (r != 0)
+        return r;
     e->category = str_eq(category, STR("Insight")) ? EVENT_INSIGHT : EVENT_MANAGEMENT;
     e->global = service ? catalog_global(service)
                         : n->at[IS_GLOBAL] && n->json.tokens[n->at[IS_GLOBAL]].type == JSON_TRUE;
@@ -730,6 +747,38 @@ static int render(struct normalizer *n, struct normalize_result *ret)
         return VERDICT(ret, REJECTED_TOO_LARGE, "the finished event has over %d bytes",
                        EVENT_ENCODED_SIZE_MAX);
     return r;
+}
+
+int normalize_read_back(struct normalizer *n, struct str document, struct event *ret,
+                        struct why *reterr_why)
+{
+    struct normalize_input in = {.bytes = document, .json = true};
+    struct normalize_result result = {.outcome = NORMALIZED};
+    int r;
+
+    arena_reset(n->arena);
+    n->event = (struct event){.region = n->settings.region,
+                              .purpose = EVENT_FOR_DELIVERY | EVENT_FOR_HISTORY,
+                              .document = document};
+    r = json_scan(&n->json, document, reterr_why);
+    if (r < 0)
+        return r;
+    if (n->json.tokens[0].type != JSON_OBJECT)
+        return why_set(reterr_why, -ERR_INVALID, "an event is a JSON object");
+    n->finished = true;
+    find_members(n);
+    r = is_inner(n) ? read_inner(n, &in, &result) : read_management(n, &in, &result);
+    n->finished = false;
+    if (arena_error(n->arena))
+        return arena_error(n->arena);
+    if (r < 0)
+        return r;
+    if (r > 0)
+        return why_set(reterr_why, -ERR_INVALID, "%s", result.why.text);
+    if (!result.id_given)
+        return why_set(reterr_why, -ERR_INVALID, "it has no id");
+    *ret = n->event;
+    return 0;
 }
 
 int normalize(struct normalizer *n, const struct normalize_input *in, struct normalize_result *ret)

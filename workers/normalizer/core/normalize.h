@@ -82,6 +82,12 @@ struct normalizer *normalizer_new(const struct normalize_settings *settings); /*
 void normalizer_free(struct normalizer *normalizer);
 AUTO_DEFINE(struct normalizer, normalizer_free)
 
+/* Reads a finished document back: the envelope that normalize() gave it, but for region, receipt and origin, which it does not tell.
+ * Nothing is judged any more: what was recorded once is an event, whatever the catalog says today. Borrowed
+ * until the next call, and from the document. -ERR_INVALID: it is none of ours; -ERR_NOMEM. */
+MUST_CHECK int normalize_read_back(struct normalizer *normalizer, struct str document,
+                                   struct event *ret, struct why *reterr_why);
+
 /* 0, whatever the record holds; -ERR_NOMEM. */
 MUST_CHECK int normalize(struct normalizer *normalizer, const struct normalize_input *in,
                          struct normalize_result *ret);

@@ -11,7 +11,7 @@
 #define NOW    "2027-01-15T08:00:00Z"
 
 static struct catalog *catalog;
-static struct normalizer *normalizer;
+static struct normalizer *normalizer, *reader; /* the one reads back what the other made */
 static struct normalize_settings settings;
 static struct normalize_result result;
 static struct event event; /* the one that came out */
@@ -44,13 +44,15 @@ static int setup(void **state)
         .behind_max_ms = 7LL * 86400 * 1000,
     };
     normalizer = normalizer_new(&settings);
-    return normalizer ? 0 : -1;
+    reader = normalizer_new(&settings);
+    return normalizer && reader ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
     (void)state;
     normalizer_free(normalizer);
+    normalizer_free(reader);
     return 0;
 }
 
@@ -59,6 +61,36 @@ static void again_with(const struct normalize_settings *changed)
     normalizer_free(normalizer);
     normalizer = normalizer_new(changed);
     assert_non_null(normalizer);
+}
+
+/* Whoever has only the document finds the same envelope in it. */
+static void assert_reads_back(void)
+{
+    static struct event back;
+    struct why why = {0};
+
+    assert_ok(normalize_read_back(reader, event.document, &back, &why), why);
+    assert_str_eq(back.id, event.id);
+    assert_str_eq(back.account, event.account);
+    assert_int_equal(back.category, event.category);
+    assert_int_equal(back.rw, event.rw);
+    assert_int_equal(back.global, event.global);
+    assert_int_equal(back.sensitive, event.sensitive);
+    assert_int_equal(back.time_ms, event.time_ms);
+    assert_str_eq(back.service, event.service);
+    assert_str_eq(back.name, event.name);
+    assert_str_eq(back.type, event.type);
+    assert_str_eq(back.user, event.user);
+    assert_str_eq(back.principal, event.principal);
+    assert_str_eq(back.role, event.role);
+    assert_str_eq(back.access_key, event.access_key);
+    assert_str_eq(back.source_ip, event.source_ip);
+    assert_int_equal(back.resource_count, event.resource_count);
+    for (size_t i = 0; i < event.resource_count; i++) {
+        assert_str_eq(back.resources[i].type, event.resources[i].type);
+        assert_str_eq(back.resources[i].name, event.resources[i].name);
+    }
+    assert_str_eq(back.document, event.document);
 }
 
 static enum normalize_outcome run(struct str bytes, bool json)
@@ -72,10 +104,12 @@ static enum normalize_outcome run(struct str bytes, bool json)
     struct why why = {0};
 
     assert_int_equal(normalize(normalizer, &in, &result), 0);
-    if (result.outcome == NORMALIZED)
+    if (result.outcome == NORMALIZED) {
         assert_ok(event_decode(result.event, &event, &why), why);
-    else
+        assert_reads_back();
+    } else {
         assert_int_equal(result.event.len, 0);
+    }
     return result.outcome;
 }
 
@@ -304,6 +338,45 @@ static void what_a_trail_does_not_record_is_dropped(void **state)
     assert_int_equal(run_service("SLS", "CreateProject", "cn-shanghai"), NORMALIZED);
     assert_int_equal(run_with("\"eventCategory\":\"Data\""), DROPPED_DATA_EVENT);
     assert_false(normalize_rejects(result.outcome));
+}
+
+static void an_old_document_is_read_back_whatever_the_catalog_says_of_it_now(void **state)
+{
+    static struct event back;
+    struct why why = {0};
+
+    (void)state;
+    assert_ok(
+        normalize_read_back(reader,
+                            STR("{\"eventId\":\"e1\",\"eventName\":\"GetObject\",\"eventTime\":"
+                                "\"2020-01-01T00:00:00Z\",\"serviceName\":\"Oss\","
+                                "\"eventCategory\":\"Data\",\"recipientAccountId\":\"1001\"}"),
+                            &back, &why),
+        why);
+    assert_str_eq(back.id, STR("e1"));
+    assert_int_equal(back.rw, EVENT_READ);
+}
+
+static void what_is_no_document_is_not_read_back(void **state)
+{
+    static const char *const others[] = {
+        "",
+        "[]",
+        "{\"eventId\":\"e1\"",
+        "{\"eventId\":\"e1\"}",
+        "{\"eventName\":\"A\",\"eventTime\":\"2020-01-01T00:00:00Z\",\"serviceName\":\"Oss\","
+        "\"recipientAccountId\":\"1001\"}",
+    };
+    static struct event back;
+    struct why why;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        why = (struct why){0};
+        assert_int_equal(normalize_read_back(reader, str_from(others[i]), &back, &why),
+                         -ERR_INVALID);
+        assert_true(why.text[0]);
+    }
 }
 
 static void every_outcome_has_a_name_of_its_own(void **state)
@@ -738,6 +811,8 @@ int main(void)
         CASE(an_event_time_too_far_from_its_arrival_is_out_of_range),
         CASE(who_nobody_knows_passes_counted_unless_the_settings_reject_it),
         CASE(what_a_trail_does_not_record_is_dropped),
+        CASE(an_old_document_is_read_back_whatever_the_catalog_says_of_it_now),
+        CASE(what_is_no_document_is_not_read_back),
         CASE(every_outcome_has_a_name_of_its_own),
         CASE(what_is_missing_is_filled_in_behind_what_came),
         CASE(what_says_nothing_gives_way_to_what_is_filled_in),
