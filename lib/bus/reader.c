@@ -190,6 +190,8 @@ int bus_admin_watermarks(struct bus_admin *admin, const char *topic, int32_t par
     rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(admin->rk, topic, partition, ret_low,
                                                                ret_high, BUS_CALL_TIMEOUT_MS);
 
+    if (err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) /* as it says while there is no leader */
+        err = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
     if (err)
         return why_set(reterr_why, door_error(err), "cannot ask for the ends of %s/%d: %s", topic,
                        partition, rd_kafka_err2str(err));
