@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "history/day_file.h"
+#include "history/folder.h"
 #include "history/sqlite_door.h"
 
 static const struct sqlite_kind position_kind = {
@@ -37,7 +38,8 @@ static int take_lock(const char *folder, int32_t partition, int *ret_fd, struct 
     snprintf(path, sizeof path, "%s/partition.%d.lock", folder, partition);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (fd < 0)
-        return why_set(reterr_why, -ERR_CONFIG, "cannot open '%s': %s", path, strerror(errno));
+        return why_set(reterr_why, system_error(errno, -ERR_CONFIG), "cannot open '%s': %s", path,
+                       strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
         *ret_fd = fd;
         return 0;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "history/folder.h"
+
 static struct str file_of(sqlite3 *db)
 {
     return str_from(db ? sqlite3_db_filename(db, "main") : NULL);
@@ -41,11 +43,18 @@ int sqlite_error(sqlite3 *db, struct why *reterr_why)
         if (system == EMFILE || system == ENFILE)
             return why_set(reterr_why, -ERR_UNAVAILABLE, "no descriptor left for '" STR_FMT "'",
                            STR_ARG(file));
-        return why_set(reterr_why, -ERR_CONFIG, "cannot open '" STR_FMT "': %s", STR_ARG(file),
+        /* What cannot be made for want of space is tried once more without making it, hence ENOENT. */
+        if (system == ENOENT)
+            return why_set(reterr_why, -ERR_UNAVAILABLE, "cannot make '" STR_FMT "'",
+                           STR_ARG(file));
+        return why_set(reterr_why, system_error(system, -ERR_CONFIG),
+                       "cannot open '" STR_FMT "': %s", STR_ARG(file),
                        system ? strerror(system) : text);
-    case SQLITE_IOERR:
-        return why_set(reterr_why, -ERR_IO, "'" STR_FMT "': %s (%d): %s", STR_ARG(file), text, code,
-                       strerror(system));
+    case SQLITE_IOERR: /* the shared memory beside a file is a file that has to grow, too */
+        return why_set(reterr_why,
+                       code == SQLITE_IOERR_SHMSIZE ? -ERR_UNAVAILABLE
+                                                    : system_error(system, -ERR_IO),
+                       "'" STR_FMT "': %s (%d): %s", STR_ARG(file), text, code, strerror(system));
     default:
         return why_set(reterr_why, -ERR_BUG, "'" STR_FMT "': %s (%d)", STR_ARG(file), text, code);
     }

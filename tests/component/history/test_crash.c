@@ -147,6 +147,8 @@ static int layer_device(sqlite3_file *file)
 }
 static int layer_shm_map(sqlite3_file *file, int page, int size, int extend, void volatile **ret)
 {
+    if (extend && writes_left-- <= 0)
+        return SQLITE_IOERR_SHMSIZE;
     return REAL(file)->pMethods->xShmMap(REAL(file), page, size, extend, ret);
 }
 static int layer_shm_lock(sqlite3_file *file, int offset, int n, int flags)
@@ -176,6 +178,10 @@ static int layer_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, in
     f->base.pMethods = &methods;
     if (path)
         snprintf(f->path, sizeof f->path, "%s", path);
+    if (writes_left <= 0 && (flags & SQLITE_OPEN_CREATE) && access(path, F_OK) < 0) {
+        f->base.pMethods = NULL; /* access() left in errno what SQLite's second try would */
+        return SQLITE_CANTOPEN;
+    }
     code = system_layer()->xOpen(system_layer(), path, f->real, flags, ret);
     if (code != SQLITE_OK)
         f->base.pMethods = NULL;
@@ -422,6 +428,28 @@ static void a_full_disk_loses_and_doubles_nothing(void **state)
     assert_int_equal(check_store(EVENTS), EVENTS);
 }
 
+/* Whatever there is no room for: a file, its log, the memory that it shares, any of the first pages. */
+static void a_disk_that_is_full_from_the_start_is_waited_for(void **state)
+{
+    int64_t room = 0;
+    int r;
+    (void)state;
+    do {
+        struct history_writer *writer = NULL;
+        struct why why;
+        writes_left = room;
+        r = open_writer(&writer, &why);
+        if (r == 0)
+            r = feed(writer, &why);
+        if (r < 0 && err_class(r) != ERR_CLASS_RETRY)
+            fail_msg("with room for %lld writes: %s: %s", (long long)room, err_name(r), why.text);
+        room = room < 60 ? room + 1 : INT64_MAX;
+        writes_left = INT64_MAX;
+        history_writer_close(writer);
+    } while (r < 0);
+    assert_int_equal(check_store(EVENTS), EVENTS);
+}
+
 /* What the disk has: the last synced bytes of each file, nothing else. */
 static void power_returns(void)
 {
@@ -645,6 +673,7 @@ int main(void)
         CASE(a_file_of_another_schema_is_an_error_of_configuration),
         CASE(damaged_bytes_are_an_error_or_an_answer_but_never_a_crash),
         CASE(a_killed_writer_loses_and_doubles_nothing),
+        CASE(a_disk_that_is_full_from_the_start_is_waited_for),
         CASE(a_full_disk_loses_and_doubles_nothing),
         CASE(a_power_cut_loses_and_doubles_nothing),
     };
