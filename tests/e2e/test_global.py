@@ -17,6 +17,7 @@ from alibabacloud_tea_openapi.exceptions import AlibabaCloudException
 
 import ledger
 import load
+import routes
 import sdk
 import topics
 from wait import eventually
@@ -26,7 +27,6 @@ BUCKET = "audit"
 RATE = 150  # events a second and region
 KILLS, KILLING_S = 6, 180
 QUIET_S = 90
-FOR_DELIVERY, FOR_HISTORY = 1, 2
 GLOBAL = [("Ram", "CreateUser"), ("Ram", "ListUsers"), ("Sts", "AssumeRole"), ("Ims", "DeleteUser"), ("Ims", "GetUser")]
 
 
@@ -262,60 +262,6 @@ class Changes(threading.Thread):
             raise self.error
 
 
-def in_force(versions, topic, partition, offset):
-    """The version whose change record is the last one before the offset; None: there is none."""
-    found = None
-    for version in versions:
-        changed = ledger.offset_in(version["offsets"], topic, partition)
-        if changed is not None and changed < offset:
-            found = version
-    return found
-
-
-def wants(version, one):
-    return (version and version["logging"] and not version["deleted"]
-            and version["rw"].upper() in ("ALL", one["rw"]))
-
-
-def read_copies(stack):
-    """{origin of the event: {region: (purpose, partition, offset)}} of global events in all regions' logs."""
-    schema, copies = ledger.Schema("event.avsc"), collections.defaultdict(dict)
-    for region in REGIONS:
-        for record in topics.records(stack.env["TRAILBUS_KAFKA"], f"events.{region}"):
-            if not record.value:
-                continue
-            one = schema.decode(record.value)
-            if one["global"]:
-                key = json.dumps(one["origin"], sort_keys=True)
-                assert region not in copies[key], f"{one['id']} is in events.{region} twice"
-                assert one["region"] == region
-                copies[key][region] = (one["purpose"], record.partition, record.offset)
-    return copies
-
-
-def check_routes(stack, control):
-    """Each event of `global` has the copies that the settings before it say, and there are no others. How many events."""
-    schema, copies, count = ledger.Schema("event.avsc"), read_copies(stack), 0
-    for record in topics.records(stack.env["TRAILBUS_KAFKA"], "global"):
-        if not record.value:
-            continue
-        one, expected = schema.decode(record.value), {HERE: FOR_HISTORY}
-        got = copies.pop(json.dumps(one["origin"], sort_keys=True), {})
-        for versions in control.values():
-            if versions[0]["account"] != one["account"]:
-                continue
-            home, before = versions[0]["homeRegion"], in_force(versions, "global", record.partition, record.offset)
-            if wants(before, one):
-                expected[home] = expected.get(home, 0) | FOR_DELIVERY
-            if before and home in got:  # what lay before the event lies before its copy
-                behind = in_force(versions, f"events.{home}", *got[home][1:])
-                assert behind["version"] >= before["version"]
-        assert {region: copy[0] for region, copy in got.items()} == expected, one["id"]
-        count += 1
-    assert not copies, "copies of events that are not in `global`"
-    return count
-
-
 def test_the_settings_before_an_event_decide_whatever_changes_and_is_killed(stack):
     seed = load.seed()
     accounts = [Account(stack) for _ in range(3)]
@@ -329,7 +275,7 @@ def test_the_settings_before_an_event_decide_whatever_changes_and_is_killed(stac
 
     brokers = stack.env["TRAILBUS_KAFKA"]
     control = ledger.read_control(brokers)
-    assert check_routes(stack, control) >= sum(is_global(one) for sent in traffic.sent.values() for one in sent)
+    assert routes.check(brokers, REGIONS, control) >= sum(is_global(one) for sent in traffic.sent.values() for one in sent)
     for region in REGIONS:
         log = ledger.read_log(brokers, f"events.{region}")
         for prefix in changes.prefixes:

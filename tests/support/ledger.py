@@ -187,9 +187,11 @@ def wants(version, event):
 
 def wanted(chain, partition, offset, event):
     """Under the settings in force; the event of a change itself under those behind it, too."""
+    if event["account"] != chain.account:
+        return False
     versions = [version for version in chain.versions if offset_in(version["offsets"], chain.topic, partition) == offset]
     versions.append(version_at(chain, partition, offset))
-    return event["account"] == chain.account and any(version and wants(version, event) for version in versions)
+    return any(version and wants(version, event) for version in versions)
 
 
 # --- One object --------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import uuid
 from confluent_kafka import OFFSET_BEGINNING, Consumer, ConsumerGroupTopicPartitions, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-READ_S = 30
+READ_S = 30  # without a record
 Record = collections.namedtuple("Record", "partition offset time_ms key value headers")
 
 
@@ -26,6 +26,7 @@ def records(brokers, topic, start=None, committed=True):
             if time.monotonic() > until:
                 raise TimeoutError(f"{topic}: partitions {sorted(waiting)} went no further for {READ_S} s")
             for message in consumer.consume(1000, 0.02):  # waits that long for all of them
+                until = time.monotonic() + READ_S
                 if message.error() and message.error().code() != KafkaError._PARTITION_EOF:
                     raise RuntimeError(f"{topic}: {message.error()}")
                 if message.error() or message.offset() + 1 >= ends[message.partition()]:
