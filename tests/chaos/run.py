@@ -1,0 +1,157 @@
+"""Chaos with the real processes: load, faults at random moments, then every event is looked for. README.md tells more.
+
+TRAILBUS_TEST_MINUTES (4) and TRAILBUS_TEST_SEED: how long, and what is done when. The last lines say what is wrong, if anything is.
+"""
+import os
+import pathlib
+import random
+import socket
+import sys
+import time
+import traceback
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
+
+import faults  # noqa: E402
+import load  # noqa: E402
+import oracle  # noqa: E402
+import plan  # noqa: E402
+import sdk  # noqa: E402
+import traffic  # noqa: E402
+from stack import Stack  # noqa: E402
+from wait import eventually  # noqa: E402
+
+SEED = 20261128
+MINUTES = 4
+RATE = 220  # of the services; the emitters come on top
+STEADY, OWNERS, STRANGERS = 6, 5, 4  # accounts: with a trail that stays, with one that changes, that nobody registered
+QUIET_S = 300
+
+
+def free_port():
+    while True:
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", random.randrange(10000, 30000)))
+                return one.getsockname()[1]
+            except OSError:
+                continue
+
+
+def put_between(stack):
+    """A proxy between the workers and the store."""
+    store, port = stack.env["TRAILBUS_S3"], free_port()
+    file = stack.run / "trailbus.conf"
+    text = file.read_text()
+    assert store in text
+    file.write_text(text.replace(store, f"http://127.0.0.1:{port}"))
+    return faults.Proxy(port, store.rsplit(":", 1)[1])
+
+
+class Run:
+    def __init__(self, seed, minutes):
+        self.seed, self.minutes, self.now = seed, minutes, int(time.time())
+        self.began, self.reasons = time.monotonic(), []
+        self.stack, self.proxy, self.fleet, self.services = Stack(name="-chaos"), None, None, None
+
+    def say(self, what):
+        print(f"{time.monotonic() - self.began:.0f} s: {what}", flush=True)
+
+    def start(self):
+        self.stack.up()
+        self.proxy = put_between(self.stack)
+        self.stack.stop(*(file.stem for file in self.stack.run.glob("*.pid") if file.stem not in ("kafka", "redis", "objects")))
+        self.fleet = faults.Fleet(self.stack)
+        self.fleet.start_all()
+        self.steady = [traffic.caller_of(self.stack, self.stack.account(), plan.REGIONS[n % 2]) for n in range(STEADY)]
+        for number, caller in enumerate(self.steady):
+            sdk.logging_trail(caller, "trail-1", "audit", f"steady-{number}")
+        owned = [traffic.caller_of(self.stack, self.stack.account(), plan.REGIONS[n % 2]) for n in range(OWNERS)]
+        self.owners = [traffic.Owner(one, number, self.seed, lambda: self.fleet.clock_is_off("api")) for number, one in enumerate(owned)]
+        self.accounts = [one.account["accountId"] for one in (*self.steady, *owned)] + load.account_ids(STRANGERS)
+        self.say("the stack is up")
+
+    def rage(self):
+        seconds = self.minutes * 60
+        self.maker = traffic.Maker(self.seed, self.accounts, self.now)
+        self.services = traffic.Services(self.stack, RATE, self.seed, self.accounts, self.now)
+        self.emitters = traffic.Emitters(self.stack, self.maker)
+        self.asker = traffic.Asker(self.steady, lambda: self.fleet.clock_is_off("api"))
+        for owner in self.owners:
+            owner.start()
+        self.driver = faults.Driver(self.stack, self.fleet, self.proxy)
+        self.driver.run(plan.schedule(self.seed, seconds), seconds)
+        self.say("all faults are healed")
+
+    def calm(self):
+        for one in (self.asker, *self.owners):
+            one.end()
+        batches = self.emitters.end()
+        acknowledged, count = self.services.end()
+        for batch in batches:
+            acknowledged.update((number, batch.time) for number in batch.numbers if batch.acknowledged)
+        self.sent = oracle.Sent(self.maker, [*range(count), *(n for batch in batches for n in batch.numbers)], acknowledged)
+        self.calls = [call for owner in self.owners for call in owner.calls]
+        self.prefixes = [f"steady-{n}" for n in range(STEADY)] + [prefix for owner in self.owners for prefix in owner.prefixes]
+        done = {outcome: sum(call.outcome == outcome for call in self.calls) for outcome in ("done", "refused", "unclear")}
+        self.say(f"{len(acknowledged)} of {len(self.sent.numbers)} events acknowledged; calls of owners: {done}; of the asker: "
+                 f"{self.asker.answers} answered, {self.asker.unanswered} not")
+        brokers = self.stack.env["TRAILBUS_KAFKA"]
+        eventually(lambda: not self.still(oracle.behind(brokers)), QUIET_S, every=1, what="groups have committed all")
+        eventually(lambda: not self.still(oracle.waiting(self.stack, self.prefixes)), QUIET_S, every=1, what="all is delivered")
+        self.say("quiet")
+
+    def still(self, what):
+        self.waiting = what
+        return what
+
+    def judge(self):
+        verdict = oracle.judge(self.stack, self.sent, self.prefixes, self.calls, list(zip(self.steady[:2], plan.REGIONS)), self.now)
+        self.say("judged")
+        for name in list(self.fleet.running):
+            self.fleet.stop(name)
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self.driver.counts.items()))
+        print(f"chaos: seed {self.seed}, {self.minutes:g} minutes: {len(self.sent.acknowledged)} events acknowledged, "
+              f"{self.driver.counts.total()} faults ({kinds}); {verdict.text()}")
+        self.reasons += verdict.reasons() + self.fleet.found + self.driver.errors + self.emitters.trouble + self.asker.trouble
+        self.reasons += [said for owner in self.owners for said in owner.trouble]
+
+    def whole(self):
+        try:
+            for part in (self.start, self.rage, self.calm, self.judge):
+                part()
+        except Exception as error:  # told last, where it is seen
+            traceback.print_exc()
+            self.reasons.append(f"{type(error).__name__}: {error}; waiting for: {getattr(self, 'waiting', None)}")
+            self.reasons += self.fleet.found if self.fleet else []
+
+    def end(self):
+        if self.services:
+            self.services.kill()
+        if self.fleet:
+            self.fleet.end()
+        if self.proxy:
+            self.proxy.end()
+        self.stack.end(keep=bool(self.reasons))
+
+
+def main():
+    seed = int(os.environ.get("TRAILBUS_TEST_SEED") or SEED)
+    minutes = float(os.environ.get("TRAILBUS_TEST_MINUTES") or MINUTES)
+    print(f"TRAILBUS_TEST_SEED={seed}", flush=True)
+    run = Run(seed, minutes)
+    try:
+        run.whole()
+    finally:
+        run.end()
+    if run.reasons:
+        print(f"logs: {run.stack.run / 'log'}")
+        for reason in run.reasons:
+            print(f"chaos failed: {reason}")
+    sys.stdout.flush()
+    os._exit(bool(run.reasons))  # threads that hang are no reason to
+
+
+if __name__ == "__main__":
+    main()
