@@ -9,14 +9,16 @@
 
 #include "log/log.h"
 
-#define TOPICS_MAX 256 /* that one producer writes to */
+#define TOPICS_MAX       256  /* that one producer writes to */
+#define CLOSE_TIMEOUT_MS 1000 /* of each step of closing; the brokers do the rest without us */
 
 struct bus_producer {
     rd_kafka_t *rk;
     rd_kafka_topic_t *topics[TOPICS_MAX]; /* opened at first use */
     size_t topic_count;
     uint64_t failures;
-    bool untold; /* a transaction is open, and no failure in it was logged yet */
+    bool open;   /* a transaction was begun, and is not known to have ended */
+    bool untold; /* no failure in it was logged yet */
 };
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
@@ -123,10 +125,18 @@ void bus_producer_close(struct bus_producer *p)
 {
     if (!p)
         return;
+    if (p->rk && p->open) {
+        /* Only outside of a transaction no partition joins one any more: librdkafka 2.0.2 aborts the process when a
+         * request for that meets the end of its handle. */
+        rd_kafka_error_t *error = rd_kafka_abort_transaction(p->rk, CLOSE_TIMEOUT_MS);
+
+        if (error)
+            rd_kafka_error_destroy(error);
+    }
     if (p->rk) {
         /* Tickets live with the caller, which may free them after this: have them all done now. */
         (void)rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-        (void)rd_kafka_flush(p->rk, 1000);
+        (void)rd_kafka_flush(p->rk, CLOSE_TIMEOUT_MS);
     }
     for (size_t i = 0; i < p->topic_count; i++)
         rd_kafka_topic_destroy(p->topics[i]);
@@ -216,6 +226,7 @@ int bus_transactions_init(struct bus_producer *p, int timeout_ms, struct why *re
 int bus_begin(struct bus_producer *p, struct why *reterr_why)
 {
     p->untold = true;
+    p->open = true;
     return door_error_done(rd_kafka_begin_transaction(p->rk), reterr_why);
 }
 
@@ -238,10 +249,16 @@ int bus_send_offsets(struct bus_producer *p, struct bus_consumer *consumer,
 
 int bus_commit(struct bus_producer *p, int timeout_ms, struct why *reterr_why)
 {
-    return door_error_done(rd_kafka_commit_transaction(p->rk, timeout_ms), reterr_why);
+    int r = door_error_done(rd_kafka_commit_transaction(p->rk, timeout_ms), reterr_why);
+
+    p->open = p->open && r < 0;
+    return r;
 }
 
 int bus_abort(struct bus_producer *p, int timeout_ms, struct why *reterr_why)
 {
-    return door_error_done(rd_kafka_abort_transaction(p->rk, timeout_ms), reterr_why);
+    int r = door_error_done(rd_kafka_abort_transaction(p->rk, timeout_ms), reterr_why);
+
+    p->open = p->open && r < 0;
+    return r;
 }
