@@ -423,8 +423,7 @@ static bool came_through(const struct changes *c, const struct trail_version *v)
 
 static void wait_until_followed(struct service *s, int64_t offset)
 {
-    int64_t until_ms = daemon_now_ms() + FOLLOW_WAIT_MS;
-    struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
+    struct timespec until = service_until(FOLLOW_WAIT_MS);
 
     (void)pthread_mutex_lock(&s->control_mutex);
     while (s->control_next <= offset &&

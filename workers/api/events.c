@@ -152,8 +152,7 @@ static void on_done(struct bus_ticket *ticket)
 
 static int wait_for(struct service *s, struct pending *p)
 {
-    int64_t until_ms = daemon_now_ms() + EVENT_WAIT_MS;
-    struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
+    struct timespec until = service_until(EVENT_WAIT_MS);
     int r = -ERR_TIMEOUT;
 
     (void)pthread_mutex_lock(&s->event_mutex);

@@ -141,12 +141,12 @@ static void init_locks(struct service *s)
 {
     (void)pthread_rwlock_init(&s->control_lock, NULL);
     (void)pthread_mutex_init(&s->control_mutex, NULL);
-    (void)pthread_cond_init(&s->control_moved, NULL);
+    service_condition(&s->control_moved);
     (void)pthread_mutex_init(&s->state_lock, NULL);
     (void)pthread_mutex_init(&s->reader_lock, NULL);
     (void)pthread_mutex_init(&s->producer_lock, NULL);
     (void)pthread_mutex_init(&s->event_mutex, NULL);
-    (void)pthread_cond_init(&s->event_done, NULL);
+    service_condition(&s->event_done);
 }
 
 /* ---- running ------------------------------------------------------------------------------------------------ */
@@ -164,7 +164,7 @@ static void beat(struct service *s, struct heartbeat *heartbeat, const char *sta
                                   .counters = counters,
                                   .counter_count = ARRAY_LEN(counters)};
 
-    if (!last && daemon_now_ms() < heartbeat->next_ms)
+    if (!last && !heartbeat_due(heartbeat, daemon_now_ms()))
         return;
     service_show_trails(s);
     (void)pthread_mutex_lock(&s->state_lock);

@@ -91,6 +91,27 @@ bool service_action_writes(struct str action)
     return false;
 }
 
+/* ---- waiting ---------------------------------------------------------------------------------------------- */
+
+void service_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+
+    (void)pthread_condattr_init(&attributes);
+    CHECK(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
+    (void)pthread_cond_init(condition, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+}
+
+struct timespec service_until(int64_t ms)
+{
+    struct timespec t;
+
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    ms += t.tv_nsec / 1000000;
+    return (struct timespec){t.tv_sec + ms / 1000, ms % 1000 * 1000000};
+}
+
 /* ---- nonces: in Redis for all API processes, here for what becomes of Redis; rates: here while it is away - */
 
 static bool nonce_fresh(struct service *s, const struct rpc_call *call)

@@ -92,6 +92,11 @@ struct caller {
     struct arena *arena;
 };
 
+/* A condition that is waited for by the monotonic clock, and the end of such a wait: who waits by the wall clock is held
+ * up for as long as that is set back. */
+void service_condition(pthread_cond_t *condition);
+struct timespec service_until(int64_t ms);
+
 /* One request of a region. */
 void service_handle(struct service *service, struct str region, const struct rpc_request *request,
                     struct str peer, struct arena *arena, struct http_reply *ret);
