@@ -25,6 +25,10 @@ int bus_read_to_end(const struct bus_settings *settings, const char *topic, int3
 
     if (r < 0)
         return r;
+    if (from >
+        high) /* a leader that has just come may be behind for a moment: nothing of it can be trusted */
+        return why_set(reterr_why, -ERR_UNAVAILABLE, "%s/%d ends at %lld, and was read to %lld",
+                       topic, partition, (long long)high, (long long)from);
     position.offset = MAX_OF(from, low);
     *ret_next = position.offset;
     if (position.offset >= high)

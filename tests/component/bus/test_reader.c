@@ -92,5 +92,34 @@ static void the_ends_of_a_partition_that_is_not_seen_are_asked_for_again(void **
                      ERR_CLASS_RETRY);
 }
 
+static int count_record(void *arg, const struct bus_record *record)
+{
+    (void)record;
+    ++*(int *)arg;
+    return 0;
+}
+
+/* As a leader that has just come may say: what was read before was there. */
+static void an_end_before_what_was_read_is_no_end(void **state)
+{
+    struct topic_name topic = topic_name(TOPIC_RAW, STR("cn-hangzhou"));
+    struct bus_settings s = settings();
+    int64_t next = 0;
+    int count = 0;
+
+    (void)state;
+    assert_ok(bus_read_to_end(&s, topic.text, 0, 1, WAIT_MS, count_record, &count, &next, &why),
+              why);
+    assert_int_equal(count, RECORDS - 1);
+    assert_int_equal(next, RECORDS);
+    assert_ok(bus_read_to_end(&s, topic.text, 0, next, WAIT_MS, count_record, &count, &next, &why),
+              why);
+    assert_int_equal(err_class(bus_read_to_end(&s, topic.text, 0, RECORDS + 1, WAIT_MS,
+                                               count_record, &count, &next, &why)),
+                     ERR_CLASS_RETRY);
+    assert_int_equal(count, RECORDS - 1);
+}
+
 TESTS(TEST(a_reader_that_is_sent_elsewhere_again_and_again_reads_from_the_last_place),
+      TEST(an_end_before_what_was_read_is_no_end),
       TEST(the_ends_of_a_partition_that_is_not_seen_are_asked_for_again))
