@@ -28,6 +28,7 @@ from plan import REGIONS
 EMITTED = 1 << 32  # numbers of emitters' events begin here
 BATCH = 40
 FLUSH_S = 120
+LATE_S = 60
 EMIT_S, PAUSE_S = 90, 0.3  # of an emitter: at most; between two
 GLOBAL = [("Ram", "CreateUser"), ("Ram", "ListUsers"), ("Sts", "AssumeRole"), ("Ims", "DeleteUser"), ("Ims", "GetUser")]
 
@@ -156,12 +157,13 @@ class Emitters(threading.Thread):
 
 # --- Owners ------------------------------------------------------------------------------------------------
 
-Call = collections.namedtuple("Call", "account action begun ended outcome request")  # outcome: done, refused or unclear
+# outcome: done; refused; unclear: no answer, or that it could not be done in time, in which case it may come through yet
+Call = collections.namedtuple("Call", "account action begun ended outcome request")
 
 
 class Owner(threading.Thread):
     """Changes its account's only trail in every way there is. Nobody else does, so what the API answers must fit what it answered
-    before; only behind a call without an answer both may be."""
+    before; only behind a call whose outcome is unclear both may be."""
 
     BUSY = {"ServiceUnavailable"}
     CLOCK = {"InvalidTimeStamp.Expired"}
@@ -173,6 +175,7 @@ class Owner(threading.Thread):
         self.account, self.clock_is_off = caller.account["accountId"], clock_is_off
         self.prefixes, self.calls, self.trouble = [], [], []
         self.unsure, self._ending = True, threading.Event()
+        self.exists, self.late_since = None, None  # the trail, as far as answers told
 
     def prefix(self):
         self.prefixes.append(f"owner-{self.number}-{len(self.prefixes):03d}")
@@ -193,7 +196,7 @@ class Owner(threading.Thread):
             answer = self.caller(action, **parameters)
             outcome, request = "done", answer["RequestId"]
         except AlibabaCloudException as error:
-            outcome, request = "refused", error.request_id
+            outcome, request = "unclear" if error.code in self.BUSY else "refused", error.request_id
             if error.code not in self.BUSY and not (error.code in self.CLOCK and self.clock_is_off()) \
                     and not (error.code in self.UNSURE and self.unsure):
                 self.trouble.append(f"owner {self.number}: {action} was refused: {error.code}: {error.message}")
@@ -204,13 +207,14 @@ class Owner(threading.Thread):
         self.calls.append(Call(self.account, action, begun, time.time(), outcome, request))
         if action != "DescribeTrails":
             self.unsure = outcome == "unclear" or (self.unsure and outcome == "refused")
-        if outcome == "unclear":
+            self.exists = {"CreateTrail": True, "DeleteTrail": False}.get(action, self.exists) if outcome == "done" else None
+        if not request:
             self._ending.wait(0.3)
         return answer
 
     def change(self):
         seen = self.call("DescribeTrails")
-        if seen is None:
+        if seen is None or self.is_late(bool(seen["TrailList"])):
             return
         if not seen["TrailList"]:
             if self.call("CreateTrail", name="trail-1", oss_bucket_name="audit", oss_key_prefix=self.prefix(),
@@ -222,6 +226,17 @@ class Owner(threading.Thread):
         ways += [("UpdateTrail", {"trail_region": regions}) for regions in ("All", *REGIONS)]
         action, parameters = self.rng.choice([*ways, ("UpdateTrail", None), ("UpdateTrail", None)])
         self.call(action, name="trail-1", **(parameters if parameters is not None else {"oss_key_prefix": self.prefix()}))
+
+    def is_late(self, exists):
+        """Queries answer from a view, which may be behind a change for a moment."""
+        if self.exists in (None, exists):
+            self.late_since = None
+            return False
+        self.late_since = self.late_since or time.monotonic()
+        if time.monotonic() - self.late_since > LATE_S:
+            self.trouble.append(f"owner {self.number}: DescribeTrails does not show what was done {LATE_S} s ago")
+            self.exists = None
+        return True
 
     def end(self):
         self._ending.set()
