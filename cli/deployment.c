@@ -1,6 +1,8 @@
 /* deployment.c - the deployment's configuration, and changes of `control` in transactions. */
 #include "cli/deployment.h"
 
+#include <stdio.h>
+
 #include <time.h>
 
 #define CONTROL_TIMEOUT_MS 30000
@@ -153,23 +155,21 @@ static int control_there(const struct deployment *deployment, struct why *reterr
     return r;
 }
 
-struct applying {
-    struct control *control;
-    struct why *why;
-};
-
+/* What cannot be read is said, and keeps nobody from the rest. */
 static int apply_record(void *arg, const struct bus_record *record)
 {
-    struct applying *a = arg;
+    struct why why = {0};
+    int r = control_apply(arg, record->key, record->value, record->tombstone, &why);
 
-    return control_apply(a->control, record->key, record->value, record->tombstone, a->why);
+    if (r != 0)
+        (void)fprintf(stderr, "%s\n", why.text);
+    return r == -ERR_NOMEM || r == -ERR_LIMIT ? r : 0;
 }
 
 int control_view(const struct deployment *deployment, struct control **ret, struct why *reterr_why)
 {
     AUTO(control_free) struct control *control = control_new();
     struct topic_name topic = topic_name(TOPIC_CONTROL, STR_NONE);
-    struct applying applying = {control, reterr_why};
     int64_t next;
     int r;
 
@@ -178,7 +178,7 @@ int control_view(const struct deployment *deployment, struct control **ret, stru
     r = control_there(deployment, reterr_why);
     if (r == 0)
         r = bus_read_to_end(&deployment->bus, topic.text, 0, 0, CONTROL_TIMEOUT_MS, apply_record,
-                            &applying, &next, reterr_why);
+                            control, &next, reterr_why);
     if (r < 0)
         return r;
     *ret = control;

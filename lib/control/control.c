@@ -265,25 +265,60 @@ static int apply_to(struct table *t, struct str name, struct str value, bool tom
     }
     if (r < 0) {
         content_done(&content);
-        return r;
+        if (fill != fill_topic || r == -ERR_NOMEM)
+            return r;
+        content = (struct content){0}; /* an older generation would be another log's */
     }
     content_done(&e->now);
     e->now = content;
-    return 0;
+    return r;
 }
 
-static int apply_trail(struct control *c, struct str value, bool tombstone, struct why *why)
+/* "<id>/<version>"; a name of another form is the id of a trail that has no sensible version. */
+static void split_trail(struct str name, struct str *ret_id, int64_t *ret_version)
+{
+    struct str version = name;
+
+    if (!str_split(&version, '/', ret_id) || !str_to_i64(version, ret_version)) {
+        *ret_id = name;
+        *ret_version = 0;
+    }
+}
+
+static int add_version(struct control *c, struct str id, int64_t version, struct str value,
+                       struct why *why)
 {
     struct trail_version *v = NULL;
-    int r;
+    int r = trail_version_parse(value, &v, why);
 
-    if (tombstone) /* superseded, and below every log's start: later versions say all */
-        return 0;
-    r = trail_version_parse(value, &v, why);
     if (r < 0)
         return r;
+    if (!str_eq(v->id, id) || v->version != version) {
+        trail_version_free(v);
+        return why_set(why, -ERR_INVALID, "is another version than its key says");
+    }
     r = trail_book_add(c->trails, v, why);
     return r < 0 ? r : 0;
+}
+
+/* A version that cannot be read leaves its trail in doubt, until a record of the same key can, or a tombstone says that
+ * the version is superseded, and below every log's start: later ones say all. */
+static int apply_trail(struct control *c, struct str name, struct str value, bool tombstone,
+                       struct why *why)
+{
+    struct str id;
+    int64_t version;
+    int r = 0, doubted;
+
+    split_trail(name, &id, &version);
+    if (!tombstone)
+        r = add_version(c, id, version, value, why);
+    if (r == 0)
+        trail_book_trust(c->trails, id, version);
+    if (r != -ERR_INVALID && r != -ERR_CONFLICT)
+        return r;
+    doubted = trail_book_doubt(c->trails, id, version);
+    return doubted < 0 ? doubted : r;
 }
 
 /* Where records of a kind go; NULL: nobody here knows it. */
@@ -326,7 +361,10 @@ int control_apply(struct control *c, struct str key, struct str value, bool tomb
     else if (table)
         r = apply_to(table, name, value, tombstone, fill, &inner);
     else if (str_eq(kind, STR("trail")))
-        r = apply_trail(c, value, tombstone, &inner);
+        r = apply_trail(c, name, value, tombstone, &inner);
+    else if (!tombstone)
+        return why_set(reterr_why, 1, "control, " STR_FMT ": of a kind that is not known here",
+                       STR_ARG(key));
     return r < 0 ? why_set(reterr_why, r, "control, " STR_FMT ": %s", STR_ARG(key), inner.text) : 0;
 }
 

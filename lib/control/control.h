@@ -80,8 +80,11 @@ struct control *control_new(void); /* NULL without memory */
 void control_free(struct control *control);
 AUTO_DEFINE(struct control, control_free)
 
-/* Applies one record. Kinds that nobody knows (of a newer program) are passed over: 0. -ERR_INVALID,
- * -ERR_CONFLICT with what is wrong with it; -ERR_NOMEM. */
+/* Applies one record. 1 with a sentence: passed over, it is of a kind that nobody here knows (of a newer program).
+ *
+ * -ERR_INVALID, -ERR_CONFLICT with what is wrong with it: what was there before stays, but a trail is in doubt then
+ * (trail_book_doubts()), and a topic has no generation; whoever reads `control` goes on and says so. -ERR_LIMIT,
+ * -ERR_NOMEM: nothing can be said any more. */
 MUST_CHECK int control_apply(struct control *control, struct str key, struct str value,
                              bool tombstone, struct why *reterr_why);
 

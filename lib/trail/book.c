@@ -11,9 +11,16 @@ struct trail {
     struct trail *next;
 };
 
+struct doubt {
+    char *id;
+    int64_t version;
+};
+
 struct trail_book {
     struct trail *by_account[SLOTS], *by_id[SLOTS];
     struct trail *first, *last;
+    struct doubt *doubts;
+    size_t doubt_count;
 };
 
 struct trail_book *trail_book_new(void)
@@ -32,6 +39,9 @@ void trail_book_free(struct trail_book *book)
         free(trail->versions);
         free(trail);
     }
+    for (size_t i = 0; i < book->doubt_count; i++)
+        free(book->doubts[i].id);
+    free(book->doubts);
     free(book);
 }
 
@@ -429,5 +439,63 @@ bool trail_origin(const struct trail *trail, int64_t destination, const struct t
         trail_version_destination(before)->number != destination)
         return false;
     *ret_first = 0;
+    return true;
+}
+
+/* ---- versions that could not be read ------------------------------------------------------------- */
+
+static struct doubt *doubt_find(const struct trail_book *book, struct str id, int64_t version)
+{
+    for (size_t i = 0; i < book->doubt_count; i++)
+        if (book->doubts[i].version == version && str_eq(str_from(book->doubts[i].id), id))
+            return &book->doubts[i];
+    return NULL;
+}
+
+int trail_book_doubt(struct trail_book *book, struct str id, int64_t version)
+{
+    struct doubt *grown;
+    char *copy;
+
+    if (doubt_find(book, id, version))
+        return 0;
+    if (book->doubt_count == TRAIL_DOUBTS_MAX)
+        return -ERR_LIMIT;
+    grown = realloc(book->doubts, (book->doubt_count + 1) * sizeof(*grown));
+    if (!grown)
+        return -ERR_NOMEM;
+    book->doubts = grown;
+    copy = str_dup(id);
+    if (!copy)
+        return -ERR_NOMEM;
+    book->doubts[book->doubt_count++] = (struct doubt){copy, version};
+    return 0;
+}
+
+void trail_book_trust(struct trail_book *book, struct str id, int64_t version)
+{
+    struct doubt *found = doubt_find(book, id, version);
+
+    if (!found)
+        return;
+    free(found->id);
+    *found = book->doubts[--book->doubt_count];
+}
+
+bool trail_book_doubts(const struct trail_book *book, struct str id)
+{
+    for (size_t i = 0; i < book->doubt_count; i++)
+        if (str_eq(str_from(book->doubts[i].id), id))
+            return true;
+    return false;
+}
+
+bool trail_book_doubt_at(const struct trail_book *book, size_t i, struct str *ret_id,
+                         int64_t *ret_version)
+{
+    if (i >= book->doubt_count)
+        return false;
+    *ret_id = str_from(book->doubts[i].id);
+    *ret_version = book->doubts[i].version;
     return true;
 }

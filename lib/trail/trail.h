@@ -23,6 +23,7 @@
 #define TRAIL_REGIONS_MAX      64
 #define TRAIL_PARTITIONS_MAX   1024 /* of one topic */
 #define TRAIL_TOPICS_MAX       64   /* that one change concerns */
+#define TRAIL_DOUBTS_MAX       1024 /* versions that could not be read */
 #define TRAIL_DESTINATIONS_MAX 4096 /* destination generations of one trail that are still alive */
 #define TRAIL_CHAIN_SIZE       17   /* 16 hex digits and NUL */
 #define TRAIL_ID_SIZE          37   /* UUID text and NUL */
@@ -131,6 +132,15 @@ MUST_CHECK int trail_book_add(struct trail_book *book, struct trail_version *ver
 MUST_CHECK int trail_book_change(struct trail_book *book, struct trail_version *version,
                                  const struct trail_log *log, int32_t partition_count,
                                  int64_t offset, struct why *reterr_why);
+
+/* A version of a trail could not be read, so that nobody knows which settings hold where: nothing of it is delivered,
+ * until the version can be read, or does not matter any more (trail_book_trust()). -ERR_LIMIT, -ERR_NOMEM. */
+MUST_CHECK int trail_book_doubt(struct trail_book *book, struct str id, int64_t version);
+void trail_book_trust(struct trail_book *book, struct str id, int64_t version);
+bool trail_book_doubts(const struct trail_book *book, struct str id);
+/* One after the other; start with 0; false after the last. The id is of any form. */
+bool trail_book_doubt_at(const struct trail_book *book, size_t i, struct str *ret_id,
+                         int64_t *ret_version);
 
 struct trail;
 /* Trails of an account, in order of birth; NULL after the last. Start with NULL. Costs nothing for

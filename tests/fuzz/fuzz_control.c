@@ -20,7 +20,7 @@ static void apply_all(struct control *control, struct str rest)
         if (line.len == 0 || !str_split(&value, ' ', &key))
             continue;
         r = control_apply(control, key, value.at ? value : STR(""), !value.at, &why);
-        CHECK(r == 0 ||
+        CHECK(r == 0 || (r == 1 && why.text[0]) ||
               ((r == -ERR_INVALID || r == -ERR_CONFLICT || r == -ERR_LIMIT) && why.text[0]));
     }
 }

@@ -94,11 +94,9 @@ static int apply_record(void *arg, const struct bus_record *record)
     struct why why = {0};
     int r = control_apply(arg, record->key, record->value, record->tombstone, &why);
 
-    if (r == -ERR_NOMEM)
-        return r;
     if (r < 0)
         log_error(r, "%s", why.text);
-    return 0;
+    return r == -ERR_NOMEM || r == -ERR_LIMIT ? r : 0;
 }
 
 /* Only behind the fence: whatever was committed before it was taken is seen, and nobody commits behind it. */
@@ -463,6 +461,10 @@ static int attempt(struct changes *c, struct change_call *call, struct why *why)
         return UNCHANGED; /* refused: the failure says why */
     if (!plan->changes)
         return UNCHANGED;
+    if (trail_book_doubts(control_trails(c->control), plan->next.id))
+        return why_set(why, -ERR_CONFIG,
+                       "trail " STR_FMT " has a version in control that cannot be read",
+                       STR_ARG(plan->next.id));
     if (change_narrows(plan) && !call->waited)
         return MUST_WAIT;
     plan->next.request = str_from(call->caller->request_id);

@@ -21,7 +21,9 @@ static int apply_record(void *arg, const struct bus_record *record)
     (void)pthread_rwlock_unlock(&s->control_lock);
     if (r < 0)
         log_error(r, "%s", why.text);
-    return r == -ERR_NOMEM ? r : 0;
+    else if (r > 0)
+        log_warning("passing over a record: %s", why.text);
+    return r == -ERR_NOMEM || r == -ERR_LIMIT ? r : 0;
 }
 
 static void move_to(struct service *s, int64_t next)

@@ -61,7 +61,9 @@ static int apply_control(void *arg, const struct bus_record *record)
 
     if (r < 0)
         log_error(r, "%s", why.text);
-    return r;
+    else if (r > 0)
+        log_warning("passing over a record: %s", why.text);
+    return r == -ERR_NOMEM || r == -ERR_LIMIT ? r : 0;
 }
 
 static int read_control(struct worker *w, struct why *reterr_why)
@@ -102,6 +104,29 @@ static int open_core(struct worker *w, int32_t partition_count, struct why *rete
     delivery_tick(w->delivery, daemon_monotonic_ms());
     uploads_attach(w->uploads, w->delivery);
     return 0;
+}
+
+/* A trail with a version that cannot be read is parked as a whole; GetTrailStatus and the heartbeat say so. */
+static void show_doubts(struct worker *w)
+{
+    struct str trail;
+    int64_t version;
+    char error[256], now[TIME_TEXT_SIZE];
+
+    time_format(daemon_now_ms() / 1000, now);
+    for (size_t i = 0; trail_book_doubt_at(control_trails(w->control), i, &trail, &version); i++) {
+        struct state_key key = state_key_trail_status(trail, w->region);
+
+        w->stuck++;
+        (void)snprintf(error, sizeof(error),
+                       "version %lld of its settings, in control, cannot be read: nothing of it is "
+                       "delivered until it can",
+                       (long long)version);
+        log_error(-ERR_INVALID, "trail " STR_FMT ": %s", STR_ARG(trail), error);
+        STATE_ADD(w->state, STR("HSET"), state_key_str(&key), STR("error"), str_from(error),
+                  STR("error_time"), str_from(now));
+        w->queued++; /* TRAIL_DOUBTS_MAX at most; nothing was asked yet */
+    }
 }
 
 static void drop_partitions(struct worker *w)
@@ -156,6 +181,7 @@ static int take_assignment(struct worker *w, const struct bus_input *input, stru
         (r = bus_admin_partitions(admin, w->topic.text, &count, reterr_why)) < 0 ||
         (r = open_core(w, count, reterr_why)) < 0)
         return r;
+    show_doubts(w);
     for (size_t i = 0; i < input->position_count; i++) {
         r = take_partition(w, admin, &input->positions[i], &positions[i], reterr_why);
         if (r < 0)

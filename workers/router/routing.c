@@ -123,7 +123,9 @@ static int apply_control(void *arg, const struct bus_record *record)
 
     if (r < 0)
         log_error(r, "%s", why.text);
-    return r;
+    else if (r > 0)
+        log_warning("passing over a record: %s", why.text);
+    return r == -ERR_NOMEM || r == -ERR_LIMIT ? r : 0;
 }
 
 static int open_core(struct worker *w, struct why *reterr_why)
@@ -132,6 +134,8 @@ static int open_core(struct worker *w, struct why *reterr_why)
     struct router_settings settings = {
         .generation = control_generation(w->control, str_from(w->global.text)),
         .storage_region = topology_storage_region(&w->config->topology),
+        .regions = w->config->topology.regions.at,
+        .region_count = w->config->topology.regions.count,
     };
     int r;
 

@@ -941,6 +941,9 @@ static void trail_streams(struct delivery *d, const struct trail *trail, int32_t
     const struct trail_version *v = trail_latest(trail);
     struct trail_log log = log_of(d, partition);
 
+    /* Parked as a whole: rule 5 finds all of it again, once its settings can be read. */
+    if (trail_book_doubts(d->book, v->id))
+        return;
     for (size_t i = 0; i < v->destination_count; i++) {
         const struct trail_destination *dest = &v->destinations[i];
         struct stream *s = stream_find(d, v->id, dest->number, partition);

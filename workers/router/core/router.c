@@ -68,6 +68,21 @@ static int add_purpose(struct router_result *result, struct str region, unsigned
     return 0;
 }
 
+/* Whether it is known what the account's trails want. */
+static bool doubtful(const struct trail_book *book, struct str account)
+{
+    struct str id;
+    int64_t version;
+
+    for (size_t i = 0; trail_book_doubt_at(book, i, &id, &version); i++) {
+        const struct trail *trail = trail_book_find(book, id);
+
+        if (!trail || str_eq(trail_latest(trail)->account, account))
+            return true;
+    }
+    return false;
+}
+
 static int choose_copies(const struct router *router, const struct router_input *in,
                          struct router_result *ret, struct why *reterr_why)
 {
@@ -81,6 +96,9 @@ static int choose_copies(const struct router *router, const struct router_input 
         if (settings && trail_wants(settings, &ret->event, settings->home_region))
             r = add_purpose(ret, settings->home_region, EVENT_FOR_DELIVERY, reterr_why);
     }
+    if (doubtful(router->book, ret->event.account))
+        for (size_t i = 0; i < router->settings.region_count && r == 0; i++)
+            r = add_purpose(ret, router->settings.regions[i], EVENT_FOR_DELIVERY, reterr_why);
     return r < 0 ? r
                  : add_purpose(ret, router->settings.storage_region, EVENT_FOR_HISTORY, reterr_why);
 }

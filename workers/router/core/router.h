@@ -4,6 +4,10 @@
  *               --> events.<storage region>  always                                        for the history
  *     a change  --> the book of trails; not passed on
  *
+ * While a version of a trail could not be read (trail_book_doubts()) nobody knows where its home is and what it wants:
+ * events of its account, or of all accounts if that is not known either, go to every region for delivery. Where no trail
+ * of theirs is at home such a copy is delivered to nobody.
+ *
  * A region that is both gets one copy, for both. Which trails want an event is decided by the settings that
  * lie before it in its own partition of `global`, and by nothing else (delivery protocol, rule 3): reading a
  * record again gives the same copies, whoever reads it and whatever was changed since.
@@ -25,6 +29,8 @@ struct router_settings {
     struct str generation; /* of the topic `global` */
     int32_t partition_count;
     struct str storage_region;
+    const struct str *regions; /* all that are deployed */
+    size_t region_count;
 };
 
 struct router_input {

@@ -1,4 +1,6 @@
 /* What the compacted topic says, applied record by record. */
+#include <stdio.h>
+
 #include "control/control.h"
 
 #include "test.h"
@@ -102,9 +104,10 @@ static void a_tombstone_takes_away_and_a_record_brings_back(void **state)
 static void kinds_of_a_newer_program_are_passed_over(void **state)
 {
     (void)state;
-    assert_int_equal(apply("role/1/2", "whatever"), 0);
+    assert_int_equal(apply("role/1/2", "whatever"), 1);
+    assert_non_null(strstr(why.text, "role/1/2"));
     assert_int_equal(apply("role/1/2", NULL), 0);
-    assert_int_equal(apply("fence", "7"), 0);
+    assert_int_equal(apply("fence", "7"), 1);
 }
 
 static void a_record_that_makes_no_sense_is_named(void **state)
@@ -153,6 +156,67 @@ static void a_bad_record_leaves_the_one_before_it(void **state)
     assert_str_eq(control_key(control, STR("LTAI1"))->account, STR("1001"));
 }
 
+static void a_topic_s_bad_record_leaves_no_generation(void **state)
+{
+    (void)state;
+    assert_int_equal(apply("topic/t", "{\"topic\":\"t\",\"generation\":\"G1\"}"), 0);
+    assert_int_equal(apply("topic/t", "{"), -ERR_INVALID);
+    assert_int_equal(control_generation(control, STR("t")).len, 0);
+}
+
+#define VERSION2                                                                                   \
+    "{\"trail\":\"T\",\"version\":2,\"account\":\"1001\",\"name\":\"n\",\"homeRegion\":\"h\","     \
+    "\"regions\":\"All\",\"rw\":\"All\"}"
+
+static bool doubted(const char *id)
+{
+    return trail_book_doubts(control_trails(control), str_from(id));
+}
+
+static void a_trail_with_a_version_that_cannot_be_read_is_in_doubt_until_it_can(void **state)
+{
+    static const char *const bad[] = {"", "{", "{}", TRAIL, "{\"trail\":\"T\",\"version\":2}"};
+
+    (void)state;
+    assert_int_equal(apply("trail/T/1", TRAIL), 0);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        assert_int_equal(apply("trail/T/2", bad[i]), -ERR_INVALID);
+        assert_true(doubted("T"));
+        assert_false(doubted("U"));
+        assert_int_equal(apply("trail/T/1", TRAIL), 0); /* another version says nothing of it */
+        assert_true(doubted("T"));
+        assert_int_equal(apply("trail/T/2", i % 2 ? VERSION2 : NULL), 0);
+        assert_false(doubted("T"));
+    }
+}
+
+static void a_trail_of_which_nothing_can_be_read_is_in_doubt_as_well(void **state)
+{
+    struct str id;
+    int64_t version;
+
+    (void)state;
+    assert_int_equal(apply("trail/T/1", "{"), -ERR_INVALID);
+    assert_int_equal(apply("trail/what", "{"), -ERR_INVALID);
+    assert_true(trail_book_doubt_at(control_trails(control), 0, &id, &version));
+    assert_str_eq(id, STR("T"));
+    assert_int_equal(version, 1);
+    assert_true(trail_book_doubt_at(control_trails(control), 1, &id, &version));
+    assert_str_eq(id, STR("what"));
+    assert_false(trail_book_doubt_at(control_trails(control), 2, &id, &version));
+}
+
+static void more_doubts_than_can_be_kept_are_an_error_of_their_own(void **state)
+{
+    char key[64];
+
+    (void)state;
+    for (int i = 0; i <= TRAIL_DOUBTS_MAX; i++) {
+        (void)snprintf(key, sizeof(key), "trail/T%d/1", i);
+        assert_int_equal(apply(key, "{"), i < TRAIL_DOUBTS_MAX ? -ERR_INVALID : -ERR_LIMIT);
+    }
+}
+
 static void a_trail_that_contradicts_is_a_conflict(void **state)
 {
     (void)state;
@@ -161,6 +225,7 @@ static void a_trail_that_contradicts_is_a_conflict(void **state)
                            "{\"trail\":\"T\",\"version\":2,\"account\":\"9\",\"name\":\"n\","
                            "\"homeRegion\":\"h\",\"regions\":\"All\",\"rw\":\"All\"}"),
                      -ERR_CONFLICT);
+    assert_true(doubted("T"));
 }
 
 static void thousands_are_found_by_id_and_listed_in_order(void **state)
@@ -347,6 +412,10 @@ TESTS(CASE(each_kind_of_record_is_found_again), CASE(what_is_not_there_is_null_o
       CASE(a_tombstone_takes_away_and_a_record_brings_back),
       CASE(kinds_of_a_newer_program_are_passed_over), CASE(a_record_that_makes_no_sense_is_named),
       CASE(a_key_names_something), CASE(a_bad_record_leaves_the_one_before_it),
+      CASE(a_topic_s_bad_record_leaves_no_generation),
+      CASE(a_trail_with_a_version_that_cannot_be_read_is_in_doubt_until_it_can),
+      CASE(a_trail_of_which_nothing_can_be_read_is_in_doubt_as_well),
+      CASE(more_doubts_than_can_be_kept_are_an_error_of_their_own),
       CASE(a_trail_that_contradicts_is_a_conflict),
       CASE(thousands_are_found_by_id_and_listed_in_order), CASE(what_is_written_is_read),
       CASE(a_record_that_cannot_be_written_says_so),

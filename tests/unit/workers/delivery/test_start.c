@@ -39,6 +39,28 @@ static void progress_says_boundary_and_cursor(void **state)
     done(&f);
 }
 
+/* Once its settings can be read, a start finds where it stood. */
+static void a_trail_in_doubt_is_not_begun_and_keeps_no_other_up(void **state)
+{
+    struct fixture f = fixture();
+    char chain[TRAIL_CHAIN_SIZE];
+    struct delivery_effect e;
+    (void)state;
+    trail(&f, 1, "bucket-a");
+    trail(&f, 2, "bucket-b");
+    assert_int_equal(trail_book_doubt(f.book, STR("00000000-0000-4000-8000-000000000001"), 2), 0);
+    assign(&f, 0, 10);
+    e = want(&f, DELIVERY_READ_PROGRESS);
+    assert_str_eq(e.chain, str_from(chain_of(2, chain)));
+    want_none(&f, DELIVERY_READ_PROGRESS);
+    delivery_progress(f.core, e.stream, true, 7, 10, NULL);
+    e = object_at(&f, 12);
+    assert_str_eq(e.bucket, STR("bucket-b"));
+    tick(&f, 1000);
+    want_none(&f, DELIVERY_PUT);
+    done(&f);
+}
+
 static void the_newest_listed_object_says_it_otherwise(void **state)
 {
     struct fixture f = fixture();
@@ -309,7 +331,9 @@ static void a_change_that_contradicts_what_is_known_is_an_error(void **state)
     done(&f);
 }
 
-TESTS(TEST(progress_says_boundary_and_cursor), TEST(the_newest_listed_object_says_it_otherwise),
+TESTS(TEST(progress_says_boundary_and_cursor),
+      TEST(a_trail_in_doubt_is_not_begun_and_keeps_no_other_up),
+      TEST(the_newest_listed_object_says_it_otherwise),
       TEST(without_either_it_starts_at_its_origin), TEST(progress_that_contradicts_itself_is_none),
       TEST(behind_the_committed_offset_it_is_caught_up),
       TEST(ahead_of_the_committed_offset_it_skips), TEST(a_listing_that_fails_parks_the_start),

@@ -21,9 +21,12 @@ struct world {
 
 static void world_open(struct world *w)
 {
+    static const struct str regions[] = {STR(HERE), STR(THERE)};
     struct router_settings settings = {.generation = STR(GENERATION),
                                        .partition_count = PARTITIONS,
-                                       .storage_region = STR(STORAGE)};
+                                       .storage_region = STR(STORAGE),
+                                       .regions = regions,
+                                       .region_count = ARRAY_LEN(regions)};
 
     *w = (struct world){.book = trail_book_new()};
     assert_non_null(w->book);
@@ -186,6 +189,28 @@ static void settings_that_do_not_want_an_event_get_no_copy(void **state)
     v.deleted = true;
     change(&w, &v, 0, 5);
     assert_string_equal(routed(&w, &read, 0, 6), STORAGE "=2");
+    world_close(&w);
+}
+
+/* Where a trail is at home whose settings cannot be read nobody knows; wherever it is, the copy is there. */
+static void an_account_with_a_trail_in_doubt_is_routed_to_every_region(void **state)
+{
+    struct event event = event_of(ACCOUNT, EVENT_WRITE), other = event_of(OTHER, EVENT_WRITE);
+    struct trail_version v = trail_of("a", 1, HERE);
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    change(&w, &v, 0, 0);
+    assert_int_equal(trail_book_doubt(w.book, STR("a"), 2), 0);
+    assert_string_equal(routed(&w, &event, 0, 1), HERE "=1 " THERE "=1 " STORAGE "=2");
+    assert_string_equal(routed(&w, &other, 0, 2), STORAGE "=2");
+    assert_int_equal(trail_book_doubt(w.book, STR("nobody-s"), 1), 0);
+    assert_string_equal(routed(&w, &other, 0, 3), HERE "=1 " THERE "=1 " STORAGE "=2");
+    trail_book_trust(w.book, STR("nobody-s"), 1);
+    trail_book_trust(w.book, STR("a"), 2);
+    assert_string_equal(routed(&w, &event, 0, 4), HERE "=1 " STORAGE "=2");
+    assert_string_equal(routed(&w, &other, 0, 5), STORAGE "=2");
     world_close(&w);
 }
 
@@ -371,6 +396,7 @@ TESTS(TEST(without_trails_an_event_goes_to_the_history_only), TEST(each_home_reg
       TEST(a_home_region_that_is_the_storage_region_gets_one_copy_for_both),
       TEST(the_home_region_delivers_though_the_trail_does_not_cover_it),
       TEST(settings_that_do_not_want_an_event_get_no_copy),
+      TEST(an_account_with_a_trail_in_doubt_is_routed_to_every_region),
       TEST(only_changes_before_an_event_decide_whatever_is_known_already),
       TEST(a_record_that_comes_again_is_routed_as_before),
       TEST(a_log_that_contradicts_what_is_known_is_an_error),
