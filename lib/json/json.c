@@ -49,10 +49,11 @@ static int grow(struct scanner *s)
 {
     struct json *json = s->json;
     uint32_t cap = json->cap ? json->cap * 2 : 256;
+    uint32_t max = json->tokens_max ? json->tokens_max : JSON_TOKENS_MAX;
     struct json_token *tokens;
 
-    if (json->count >= JSON_TOKENS_MAX)
-        return why_set(s->why, -ERR_LIMIT, "JSON of more than %d values", JSON_TOKENS_MAX);
+    if (json->count >= max)
+        return why_set(s->why, -ERR_LIMIT, "JSON of more than %u values", max);
     tokens = realloc(json->tokens, cap * sizeof(*tokens));
     if (!tokens)
         return -ERR_NOMEM;
@@ -513,10 +514,12 @@ int json_scan(struct json *json, struct str text, struct why *reterr_why)
         return why_set(reterr_why, -ERR_LIMIT, "%zu bytes of JSON, at most %d", text.len,
                        JSON_TEXT_MAX);
     r = scan_value(&s, 0);
-    if (r < 0)
-        return r;
-    skip_space(&s);
-    return s.p == s.end ? 0 : bad(&s, "something stands behind the value");
+    if (r == 0) {
+        skip_space(&s);
+        r = s.p == s.end ? 0 : bad(&s, "something stands behind the value");
+    }
+    json->stopped_at = (uint32_t)(s.p - start);
+    return r;
 }
 
 /* ---- reading tokens ---------------------------------------------------------------------------- */

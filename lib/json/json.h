@@ -44,8 +44,10 @@ struct json {
     struct str text;
     struct json_token *tokens;
     uint32_t count, cap;
-    bool spaced;    /* there was white space between tokens */
-    uint32_t *seen; /* scratch of the search for duplicate keys, as are these */
+    uint32_t tokens_max; /* 0: JSON_TOKENS_MAX */
+    bool spaced;         /* there was white space between tokens */
+    uint32_t stopped_at; /* where in the text the scan ended */
+    uint32_t *seen;      /* scratch of the search for duplicate keys, as are these */
     size_t seen_cap;
     struct buf spelled[2];
 };

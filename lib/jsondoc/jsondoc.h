@@ -2,18 +2,20 @@
  *
  * A document is a tree; children are borrowed from it. Strings may hold any UTF-8 but no NUL.
  *
- * Layer: pure. DEPS base. The only door to jansson.
+ * Layer: pure. DEPS base, json. The only door to jansson.
  */
 #ifndef JSONDOC_JSONDOC_H
 #define JSONDOC_JSONDOC_H
 
 #include "base/base.h"
 
-#define JSONDOC_SIZE_MAX (4 * 1024 * 1024)
+#define JSONDOC_SIZE_MAX   (4 * 1024 * 1024)
+#define JSONDOC_TOKENS_MAX (1 << 20)
 
 struct jsondoc;
 
-/* -ERR_INVALID (malformed, a key twice, deeper than jansson's 2048), -ERR_LIMIT, -ERR_NOMEM. */
+/* -ERR_INVALID (malformed, a key twice, a NUL in a string, a number that no int64_t or double holds), -ERR_LIMIT (too
+ * long, too deep, too many values), -ERR_NOMEM. */
 MUST_CHECK int jsondoc_parse(struct str text, struct jsondoc **ret, struct why *reterr_why);
 void jsondoc_free(struct jsondoc *doc);
 AUTO_DEFINE(struct jsondoc, jsondoc_free)
@@ -38,10 +40,17 @@ bool jsondoc_each(const struct jsondoc *doc, void **cursor, struct str *ret_key,
 
 /* ---- building: NULL without memory; setting takes the child over and tolerates NULL ------------ */
 
+/* How often this thread had no memory for a document so far. One that was built in many steps lacks something when
+ * it was more often behind them than before them. */
+unsigned jsondoc_failures(void);
+
 struct jsondoc *jsondoc_object(void);
 struct jsondoc *jsondoc_array(void);
 struct jsondoc *jsondoc_string(struct str s);
 struct jsondoc *jsondoc_integer(int64_t n);
+struct jsondoc *jsondoc_real(double n); /* finite */
+struct jsondoc *jsondoc_boolean(bool b);
+struct jsondoc *jsondoc_null(void);
 int jsondoc_set(struct jsondoc *doc, const char *key, struct jsondoc *child);
 int jsondoc_set_str(struct jsondoc *doc, const char *key,
                     struct str s); /* -ERR_INVALID: not UTF-8, or a NUL in it */

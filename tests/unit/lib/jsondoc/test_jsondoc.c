@@ -60,10 +60,11 @@ static void members_come_in_the_order_of_the_text(void **state)
 
 static void what_is_no_json_is_refused_with_its_place(void **state)
 {
-    static const struct str bad[] = {STR(""),         STR("{"),          STR("{\"a\":1,\"a\":2}"),
-                                     STR("{} {}"),    STR("x"),          STR("\"\\u0000\""),
-                                     STR("\"a\0b\""), STR("\"\xFF\""),   STR("[1,]"),
-                                     STR("1\0"),      STR("{}\0garbage")};
+    static const struct str bad[] = {
+        STR(""),       STR("{"),           STR("{\"a\":1,\"a\":2}"), STR("{} {}"),
+        STR("x"),      STR("\"\\u0000\""), STR("\"a\0b\""),          STR("\"\xFF\""),
+        STR("[1,]"),   STR("1\0"),         STR("{}\0garbage"),       STR("9223372036854775808"),
+        STR("[1e999]")};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {

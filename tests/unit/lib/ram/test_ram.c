@@ -185,7 +185,7 @@ static void documents_with_mistakes_are_refused_in_words(void **state)
         {"{\"Version\":\"1\",\"Statement\":{}}", "Statement"},
         {"{\"Version\":\"1\",\"Statement\":[1]}", "statement 1"},
         {"{\"Version\":\"1\",\"Statement\":[{}],\"Id\":\"x\"}", "\"Id\""},
-        {"{\"Version\":\"1\",\"Version\":\"1\",\"Statement\":[{}]}", "duplicate"},
+        {"{\"Version\":\"1\",\"Version\":\"1\",\"Statement\":[{}]}", "twice"},
     };
     static const struct {
         const char *members, *words;
