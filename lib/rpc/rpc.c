@@ -144,7 +144,7 @@ int rpc_bool(const struct rpc_call *call, const char *name, bool *ret, struct rp
 
 /* ---- parameters off the wire ------------------------------------------------------------------- */
 
-/* '+' and %XX; at == NULL when malformed, not UTF-8, or out of memory. */
+/* '+' and %XX; at == NULL when malformed, not UTF-8, or arena_error(). */
 static struct str decode(struct str s, struct arena *arena)
 {
     char *to = arena_get(arena, s.len + 1);
@@ -165,6 +165,12 @@ static struct str decode(struct str s, struct arena *arena)
     return str_of(to, len);
 }
 
+/* What has no room is too large, or the memory is short: not the client's fault. */
+static int fail_for_room(int r, struct rpc_failure *failure)
+{
+    return rpc_fail(failure, r == -ERR_NOMEM ? "ServiceUnavailable" : "RequestTooLarge", NULL);
+}
+
 static int add_pairs(struct str text, struct arena *arena, struct sign_pair *pairs, size_t *count,
                      struct rpc_failure *failure)
 {
@@ -181,6 +187,8 @@ static int add_pairs(struct str text, struct arena *arena, struct sign_pair *pai
                             RPC_PARAMS_MAX);
         pairs[*count].name = decode(name, arena);
         pairs[*count].value = value.at ? decode(value, arena) : STR("");
+        if (arena_error(arena))
+            return fail_for_room(arena_error(arena), failure);
         if (!pairs[*count].name.at || !pairs[*count].value.at)
             return rpc_fail(failure, "InvalidQueryParameter",
                             "A parameter is not well encoded, or not UTF-8.");
@@ -300,9 +308,9 @@ static int parse_acs3(const struct rpc_request *q, struct str authorization, str
     buf_init(&query, SIGN_TEXT_MAX);
     sign_query(call->signed_params, call->signed_count, &query);
     call->canonical_query = arena_copy(arena, buf_str(&query));
-    return buf_error(&query) || !call->canonical_query.at
-               ? rpc_fail(failure, "RequestTooLarge", NULL)
-               : 0;
+    if (buf_error(&query))
+        return fail_for_room(buf_error(&query), failure);
+    return arena_error(arena) ? fail_for_room(arena_error(arena), failure) : 0;
 }
 
 static int parse_v1(struct rpc_call *call, struct rpc_failure *failure)
@@ -400,7 +408,7 @@ static size_t v1_params(const struct rpc_call *call, struct sign_pair params[RPC
     return count;
 }
 
-bool rpc_verify(const struct rpc_request *q, struct rpc_call *call, struct str secret)
+int rpc_verify(const struct rpc_request *q, struct rpc_call *call, struct str secret)
 {
     struct sign_pair params[RPC_PARAMS_MAX];
     AUTO_BUF struct buf signature = {0};
@@ -412,7 +420,7 @@ bool rpc_verify(const struct rpc_request *q, struct rpc_call *call, struct str s
                       q->header_count, call->signed_headers, call->payload_sha256, &signature);
     else
         r = sign_acs1(secret, q->method, params, v1_params(call, params), &signature);
-    return r == 0 && crypto_equal(buf_str(&signature), call->signature);
+    return r < 0 ? r : crypto_equal(buf_str(&signature), call->signature);
 }
 
 int rpc_fail_signature(const struct rpc_request *q, const struct rpc_call *call,
@@ -501,6 +509,8 @@ static void render_xml(const struct rpc_failure *f, struct str request_id, struc
     add_xml(out, "Code", str_from(f->code));
     add_message(f, &message);
     add_xml(out, "Message", buf_str(&message));
+    if (buf_error(&message))
+        out->error = buf_error(&message);
     if (f->denial.action.len) {
         denial_fields(&f->denial, denial);
         buf_add_str(out, STR("<AccessDeniedDetail>"));
@@ -527,14 +537,14 @@ void rpc_render_failure(const struct rpc_failure *f, struct str request_id, stru
 {
     AUTO(jsondoc_free) struct jsondoc *doc = NULL;
     AUTO_BUF struct buf message = {0};
+    unsigned failures = jsondoc_failures();
+    int r;
 
     if (xml) {
         render_xml(f, request_id, host, out);
         return;
     }
     doc = jsondoc_object();
-    if (!doc)
-        return;
     (void)jsondoc_set_str(doc, "RequestId", request_id);
     (void)jsondoc_set_str(doc, "HostId", text_or_none(host));
     (void)jsondoc_set_str(doc, "Code", str_from(f->code));
@@ -542,5 +552,7 @@ void rpc_render_failure(const struct rpc_failure *f, struct str request_id, stru
     (void)jsondoc_set_str(doc, "Message", buf_str(&message));
     if (f->denial.action.len)
         (void)jsondoc_set(doc, "AccessDeniedDetail", denial_document(&f->denial));
-    (void)!jsondoc_render(doc, out);
+    r = buf_error(&message) ? buf_error(&message) : jsondoc_render(doc, out);
+    if (r < 0 || jsondoc_failures() != failures)
+        out->error = r < 0 ? r : -ERR_NOMEM;
 }

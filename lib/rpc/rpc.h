@@ -68,8 +68,9 @@ int rpc_fail(struct rpc_failure *ret, const char *code, const char *format, ...)
 /* -ERR_INVALID with *reterr_failure. */
 MUST_CHECK int rpc_parse(const struct rpc_request *request, struct arena *arena,
                          struct rpc_call *ret, struct rpc_failure *reterr_failure);
-/* Whether the request was signed with `secret`. In constant time. */
-bool rpc_verify(const struct rpc_request *request, struct rpc_call *call, struct str secret);
+/* Whether the request was signed with `secret`: 1 or 0, in constant time; -ERR_NOMEM, -ERR_LIMIT. */
+MUST_CHECK int rpc_verify(const struct rpc_request *request, struct rpc_call *call,
+                          struct str secret);
 /* SignatureDoesNotMatch, with what a client compares to what it signed. Older SDKs end with an error of their
  * own when a V1 request's refusal does not say that. */
 int rpc_fail_signature(const struct rpc_request *request, const struct rpc_call *call,
@@ -83,7 +84,7 @@ bool rpc_has(const struct rpc_call *call, const char *name);
 MUST_CHECK int rpc_bool(const struct rpc_call *call, const char *name, bool *ret,
                         struct rpc_failure *reterr_failure);
 
-/* Answers. */
+/* Answers. Errors are those of `out`. */
 void rpc_render_failure(const struct rpc_failure *failure, struct str request_id, struct str host,
                         bool xml, struct buf *out);
 

@@ -116,7 +116,7 @@ static int v4_digest(const struct sign_v4 *keys, const struct v4_words *w, const
     buf_init(&seed, 1024);
     buf_addf(&seed, "%s" STR_FMT, w->seed, STR_ARG(keys->secret));
     if (buf_error(&seed))
-        return -ERR_LIMIT;
+        return buf_error(&seed);
     d = hmac_sha256(buf_str(&seed), str_of(date, 8));
     d = hmac_sha256(digest_str(&d), keys->region);
     d = hmac_sha256(digest_str(&d), str_from(w->service));
@@ -148,8 +148,9 @@ int sign_v4(const struct sign_v4 *keys, struct sign_request *q, struct buf *out)
     d = sha256_of(buf_str(&canonical));
     buf_addf(&text, "%s\n%s\n" STR_FMT "\n", w->algorithm, date, STR_ARG(buf_str(&scope)));
     buf_add_hex(&text, d.bytes, SHA256_SIZE);
-    if (buf_error(&names) || buf_error(&canonical) || buf_error(&scope) || buf_error(&text))
-        return -ERR_LIMIT;
+    if ((r = buf_error(&names)) || (r = buf_error(&canonical)) || (r = buf_error(&scope)) ||
+        (r = buf_error(&text)))
+        return r;
     r = v4_digest(keys, w, date, buf_str(&text), &d);
     if (r < 0)
         return r;
@@ -206,6 +207,8 @@ int sign_acs3(struct str secret, struct str method, struct str path, struct str 
     d = sha256_of(buf_str(&canonical));
     buf_add_str(&text, STR("ACS3-HMAC-SHA256\n"));
     buf_add_hex(&text, d.bytes, SHA256_SIZE);
+    if (buf_error(&text))
+        return buf_error(&text);
     d = hmac_sha256(secret, buf_str(&text));
     buf_add_hex(out, d.bytes, SHA256_SIZE);
     return buf_error(out);
@@ -238,7 +241,7 @@ int sign_acs1(struct str secret, struct str method, struct sign_pair *params, si
     buf_add_str(&key, secret);
     buf_add_byte(&key, '&');
     if (buf_error(&key))
-        return -ERR_LIMIT;
+        return buf_error(&key);
     hmac_sha1(buf_str(&key), buf_str(&text), digest);
     crypto_wipe(key.at, key.len);
     buf_add_base64(out, digest, sizeof(digest));

@@ -234,20 +234,17 @@ static struct trail_offsets *offsets_make(struct trail_version *v, struct trail_
     return one;
 }
 
-static int offsets_grow(struct trail_version *v, struct trail_offsets *o, size_t partition_count)
+/* The same offsets with room for more partitions; NULL without it. */
+static int64_t *offsets_grown(struct trail_version *v, const struct trail_offsets *o,
+                              size_t partition_count)
 {
-    int64_t *offsets;
+    int64_t *offsets = partition_count > TRAIL_PARTITIONS_MAX
+                           ? NULL
+                           : arena_get(v->block, (partition_count + 1) * sizeof(*offsets));
 
-    if (partition_count > TRAIL_PARTITIONS_MAX)
-        return -ERR_LIMIT;
-    offsets = arena_get(v->block, (partition_count + 1) * sizeof(*offsets));
-    if (!offsets)
-        return -ERR_NOMEM;
-    for (size_t i = 0; i < partition_count; i++)
+    for (size_t i = 0; offsets && i < partition_count; i++)
         offsets[i] = i < o->partition_count ? o->offsets[i] : TRAIL_OFFSET_UNSEEN;
-    o->offsets = offsets;
-    o->partition_count = partition_count;
-    return 0;
+    return offsets;
 }
 
 /* `control` has the last word on how many partitions there were: who met the change in the log may not have heard of partitions that were added just before it. Origins that this
@@ -261,12 +258,21 @@ static int learn_partitions(struct trail_version *v, const struct trail_log *log
     struct trail_offsets *origins = d ? offsets_of(d->origins, d->origin_count, log) : NULL;
     bool given = o && origins && origins->partition_count == o->partition_count &&
                  memcmp(origins->offsets, o->offsets, o->partition_count * sizeof(int64_t)) == 0;
-    int r;
+    int64_t *grown, *origins_grown;
 
     if (!o || o->partition_count >= partition_count)
         return 0;
-    r = offsets_grow(v, o, partition_count);
-    return r == 0 && given ? offsets_grow(v, origins, partition_count) : r;
+    if (partition_count > TRAIL_PARTITIONS_MAX)
+        return -ERR_LIMIT;
+    grown = offsets_grown(v, o, partition_count);
+    origins_grown = given ? offsets_grown(v, origins, partition_count) : NULL;
+    if (!grown || (given && !origins_grown)) /* both or none: it may be tried again */
+        return -ERR_NOMEM;
+    *o = (struct trail_offsets){o->topic, o->generation, partition_count, grown};
+    if (given)
+        *origins = (struct trail_offsets){origins->topic, origins->generation, partition_count,
+                                          origins_grown};
+    return 0;
 }
 
 /* Notes that the version's change record lies there, also as the origin of a destination it began. */
@@ -274,7 +280,7 @@ static int see(struct trail_version *v, const struct trail_log *log, size_t part
                int64_t offset, struct why *why)
 {
     int32_t partition = log->partition;
-    struct trail_offsets *o = offsets_of(v->offsets, v->offset_count, log);
+    struct trail_offsets *o = offsets_of(v->offsets, v->offset_count, log), *origins;
     struct trail_destination *d =
         v->destination_count ? &v->destinations[v->destination_count - 1] : NULL;
 
@@ -289,17 +295,16 @@ static int see(struct trail_version *v, const struct trail_log *log, size_t part
         return 0;
     if (o->offsets[partition] != TRAIL_OFFSET_UNSEEN)
         return contradiction(v, log, offset, o->offsets[partition], why);
-    o->offsets[partition] = offset;
-    if (!d)
-        return 1;
     /* A chain begins behind the change that made its destination, or brought this topic to it. */
-    o = offsets_of(d->origins, d->origin_count, log);
-    if (!o)
-        o = offsets_make(v, &d->origins, &d->origin_count, log, partition_count);
-    if (!o)
-        return -ERR_NOMEM;
-    if ((size_t)partition < o->partition_count && o->offsets[partition] == TRAIL_OFFSET_UNSEEN)
-        o->offsets[partition] = offset;
+    origins = d ? offsets_of(d->origins, d->origin_count, log) : NULL;
+    if (d && !origins)
+        origins = offsets_make(v, &d->origins, &d->origin_count, log, partition_count);
+    if (d && !origins)
+        return -ERR_NOMEM; /* nothing is noted yet: it may be tried again */
+    o->offsets[partition] = offset;
+    if (origins && (size_t)partition < origins->partition_count &&
+        origins->offsets[partition] == TRAIL_OFFSET_UNSEEN)
+        origins->offsets[partition] = offset;
     return 1;
 }
 

@@ -28,13 +28,15 @@ static int parse_offsets(const struct parsing *p, const struct jsondoc *row,
 
     ret->topic = copy(p, row, "topic");
     ret->generation = copy(p, row, "generation");
+    if (arena_error(p->arena))
+        return arena_error(p->arena);
     ret->partition_count = list && jsondoc_is_array(list) ? jsondoc_len(list) : 0;
     if (ret->topic.len == 0 || ret->partition_count == 0 ||
         ret->partition_count > TRAIL_PARTITIONS_MAX)
         return missing(p, "offsets");
     ret->offsets = arena_get(p->arena, ret->partition_count * sizeof(*ret->offsets));
     if (!ret->offsets)
-        return -ERR_NOMEM;
+        return arena_error(p->arena);
     for (size_t i = 0; i < ret->partition_count; i++)
         if (!jsondoc_number(jsondoc_at(list, i), &ret->offsets[i]) ||
             ret->offsets[i] < TRAIL_OFFSET_UNSEEN)
@@ -52,7 +54,7 @@ static int parse_topics(const struct parsing *p, const struct jsondoc *list,
         return missing(p, "offsets");
     *ret = arena_get(p->arena, (count + 1) * sizeof(**ret));
     if (!*ret)
-        return -ERR_NOMEM;
+        return arena_error(p->arena);
     for (size_t i = 0; i < count; i++) {
         int r = parse_offsets(p, jsondoc_at(list, i), &(*ret)[i]);
 
@@ -72,7 +74,7 @@ static int parse_destinations(const struct parsing *p, struct trail_version *v)
     v->destination_count = count;
     v->destinations = arena_get(p->arena, (count + 1) * sizeof(*v->destinations));
     if (!v->destinations)
-        return -ERR_NOMEM;
+        return arena_error(p->arena);
     for (size_t i = 0; i < count; i++) {
         const struct jsondoc *row = jsondoc_at(list, i);
         struct trail_destination *d = &v->destinations[i];
@@ -80,6 +82,8 @@ static int parse_destinations(const struct parsing *p, struct trail_version *v)
 
         *d = (struct trail_destination){.bucket = copy(p, row, "bucket"),
                                         .prefix = copy(p, row, "prefix")};
+        if (arena_error(p->arena))
+            return arena_error(p->arena);
         if (!jsondoc_i64(row, "number", &d->number) || !jsondoc_i64(row, "version", &d->version) ||
             d->bucket.len == 0)
             return missing(p, "destinations");
@@ -114,6 +118,8 @@ static int parse_version(const struct parsing *p, struct trail_version *v)
     v->name = copy(p, p->doc, "name");
     v->home_region = copy(p, p->doc, "homeRegion");
     v->regions = copy(p, p->doc, "regions");
+    if (arena_error(p->arena))
+        return arena_error(p->arena);
     if (v->id.len == 0 || v->id.len >= TRAIL_ID_SIZE)
         return missing(p, "trail");
     if (v->account.len == 0)
@@ -133,6 +139,8 @@ static int parse_version(const struct parsing *p, struct trail_version *v)
     v->started_s = jsondoc_i64_or(p->doc, "started", 0);
     v->stopped_s = jsondoc_i64_or(p->doc, "stopped", 0);
     v->request = copy(p, p->doc, "request");
+    if (arena_error(p->arena))
+        return arena_error(p->arena);
     if ((r = parse_rw(p, &v->rw)) < 0 || (r = parse_destinations(p, v)) < 0)
         return r;
     return parse_topics(p, jsondoc_get(p->doc, "offsets"), &v->offsets, &v->offset_count);
@@ -172,41 +180,45 @@ void trail_version_free(struct trail_version *v)
 
 /* ---- rendering --------------------------------------------------------------------------------- */
 
-static struct jsondoc *topics_document(const struct trail_offsets *topics, size_t count)
+static void first_error(int *error, int r)
+{
+    if (*error == 0)
+        *error = r;
+}
+
+/* What cannot be put in is noted in *error; a document that is not there takes nothing. */
+static struct jsondoc *topics_document(const struct trail_offsets *topics, size_t count, int *error)
 {
     struct jsondoc *list = jsondoc_array();
 
-    for (size_t i = 0; list && i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         struct jsondoc *row = jsondoc_object(), *offsets = jsondoc_array();
 
-        for (size_t j = 0; offsets && j < topics[i].partition_count; j++)
-            (void)jsondoc_append(offsets, jsondoc_integer(topics[i].offsets[j]));
-        if (row) {
-            (void)jsondoc_set_str(row, "topic", topics[i].topic);
-            (void)jsondoc_set_str(row, "generation", topics[i].generation);
-            (void)jsondoc_set(row, "offsets", offsets);
-        }
-        (void)jsondoc_append(list, row);
+        for (size_t j = 0; j < topics[i].partition_count; j++)
+            first_error(error, jsondoc_append(offsets, jsondoc_integer(topics[i].offsets[j])));
+        first_error(error, jsondoc_set_str(row, "topic", topics[i].topic));
+        first_error(error, jsondoc_set_str(row, "generation", topics[i].generation));
+        first_error(error, jsondoc_set(row, "offsets", offsets));
+        first_error(error, jsondoc_append(list, row));
     }
     return list;
 }
 
-static struct jsondoc *destinations_document(const struct trail_version *v)
+static struct jsondoc *destinations_document(const struct trail_version *v, int *error)
 {
     struct jsondoc *list = jsondoc_array();
 
-    for (size_t i = 0; list && i < v->destination_count; i++) {
+    for (size_t i = 0; i < v->destination_count; i++) {
         const struct trail_destination *d = &v->destinations[i];
         struct jsondoc *row = jsondoc_object();
 
-        if (!row)
-            continue;
-        (void)jsondoc_set_i64(row, "number", d->number);
-        (void)jsondoc_set_i64(row, "version", d->version);
-        (void)jsondoc_set_str(row, "bucket", d->bucket);
-        (void)jsondoc_set_str(row, "prefix", d->prefix);
-        (void)jsondoc_set(row, "origins", topics_document(d->origins, d->origin_count));
-        (void)jsondoc_append(list, row);
+        first_error(error, jsondoc_set_i64(row, "number", d->number));
+        first_error(error, jsondoc_set_i64(row, "version", d->version));
+        first_error(error, jsondoc_set_str(row, "bucket", d->bucket));
+        first_error(error, jsondoc_set_str(row, "prefix", d->prefix));
+        first_error(error, jsondoc_set(row, "origins",
+                                       topics_document(d->origins, d->origin_count, error)));
+        first_error(error, jsondoc_append(list, row));
     }
     return list;
 }
@@ -215,30 +227,30 @@ int trail_version_render(const struct trail_version *v, bool with_offsets, struc
 {
     static const char *const rw[] = {"All", "Write", "Read"};
     AUTO(jsondoc_free) struct jsondoc *doc = jsondoc_object();
+    int r = 0;
 
-    if (!doc)
-        return -ERR_NOMEM;
-    if (jsondoc_set_str(doc, "trail", v->id) < 0 ||
-        jsondoc_set_i64(doc, "version", v->version) < 0 ||
-        jsondoc_set_str(doc, "account", v->account) < 0 ||
-        jsondoc_set_str(doc, "name", v->name) < 0 ||
-        jsondoc_set_str(doc, "homeRegion", v->home_region) < 0 ||
-        jsondoc_set_str(doc, "regions", v->regions) < 0 ||
-        jsondoc_set_str(doc, "rw", str_from(rw[v->rw])) < 0 ||
-        jsondoc_set_bool(doc, "organization", v->organization) < 0 ||
-        jsondoc_set_bool(doc, "logging", v->logging) < 0 ||
-        jsondoc_set_bool(doc, "startedEver", v->started_ever) < 0 ||
-        jsondoc_set_bool(doc, "deleted", v->deleted) < 0 ||
-        jsondoc_set_i64(doc, "created", v->created_s) < 0 ||
-        jsondoc_set_i64(doc, "updated", v->updated_s) < 0 ||
-        jsondoc_set_i64(doc, "started", v->started_s) < 0 ||
-        jsondoc_set_i64(doc, "stopped", v->stopped_s) < 0 ||
-        jsondoc_set_str(doc, "request", v->request) < 0 ||
-        jsondoc_set(doc, "destinations", destinations_document(v)) < 0)
-        return -ERR_NOMEM;
-    if (with_offsets &&
-        jsondoc_set(doc, "offsets", topics_document(v->offsets, v->offset_count)) < 0)
-        return -ERR_NOMEM;
+    first_error(&r, jsondoc_set_str(doc, "trail", v->id));
+    first_error(&r, jsondoc_set_i64(doc, "version", v->version));
+    first_error(&r, jsondoc_set_str(doc, "account", v->account));
+    first_error(&r, jsondoc_set_str(doc, "name", v->name));
+    first_error(&r, jsondoc_set_str(doc, "homeRegion", v->home_region));
+    first_error(&r, jsondoc_set_str(doc, "regions", v->regions));
+    first_error(&r, jsondoc_set_str(doc, "rw", str_from(rw[v->rw])));
+    first_error(&r, jsondoc_set_bool(doc, "organization", v->organization));
+    first_error(&r, jsondoc_set_bool(doc, "logging", v->logging));
+    first_error(&r, jsondoc_set_bool(doc, "startedEver", v->started_ever));
+    first_error(&r, jsondoc_set_bool(doc, "deleted", v->deleted));
+    first_error(&r, jsondoc_set_i64(doc, "created", v->created_s));
+    first_error(&r, jsondoc_set_i64(doc, "updated", v->updated_s));
+    first_error(&r, jsondoc_set_i64(doc, "started", v->started_s));
+    first_error(&r, jsondoc_set_i64(doc, "stopped", v->stopped_s));
+    first_error(&r, jsondoc_set_str(doc, "request", v->request));
+    first_error(&r, jsondoc_set(doc, "destinations", destinations_document(v, &r)));
+    if (with_offsets)
+        first_error(&r,
+                    jsondoc_set(doc, "offsets", topics_document(v->offsets, v->offset_count, &r)));
+    if (r < 0)
+        return r;
     return jsondoc_render(doc, out);
 }
 

@@ -69,7 +69,7 @@ static void check_call(const struct rpc_request *request, struct rpc_call *call,
     CHECK(str_eq(call->version, STR(RPC_VERSION)) && call->param_count <= RPC_PARAMS_MAX);
     for (size_t i = 0; i < call->param_count; i++)
         CHECK(str_is_utf8(call->params[i].name) && str_is_utf8(call->params[i].value));
-    (void)rpc_verify(request, call, STR("testSecretKey/abc+123"));
+    CHECK(rpc_verify(request, call, STR("testSecretKey/abc+123")) >= 0);
     if (rpc_bool(call, "IsOrganizationTrail", &flag, &failure) < 0)
         check_failure(&failure, host);
     check_lookup(call, host);

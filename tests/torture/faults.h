@@ -4,7 +4,7 @@
  *     run n     call n fails; then once more, with n and all that follow failing
  *
  * Calls are those that our own objects make of the functions in FAULTS: the linker puts ours before them
- * (--wrap), production code knows nothing of it. jansson is given our allocator as well.
+ * (--wrap), production code knows nothing of it.
  *
  * After each run: it has returned an error of a class that fits, or has noted exactly what is right; all memory
  * that it took is free again. So "no memory" can neither be taken for an answer nor for a verdict on the input.
@@ -19,9 +19,9 @@
 
 /* Calls of a run that are made to fail one by one; with more of them they are spread evenly. */
 #ifdef __SANITIZE_ADDRESS__
-#    define FAULTS_MAX 100
+#    define FAULTS_MAX 50
 #else
-#    define FAULTS_MAX 400
+#    define FAULTS_MAX 200
 #endif
 
 /* What came out, so far as it must be the same whenever a run ends well. */
@@ -48,7 +48,7 @@ struct scenario {
 };
 
 /* Runs them all, or those named by arguments; prints a line each. The program's exit status. `TORTURE_ONLY=n` runs
- * run n alone. */
+ * run n alone, `TORTURE_ALL=1` every one, however many. */
 int torture(const struct scenario *scenarios, size_t count, int argc, char **argv);
 
 #define TORTURE(...)                                                                               \

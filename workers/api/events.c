@@ -56,7 +56,11 @@ static struct jsondoc *parameters_of(const struct caller *c)
     for (size_t i = 0; doc && i < c->call->param_count; i++) {
         AUTO_FREE char *name = str_dup(c->call->params[i].name);
 
-        if (name && *name)
+        if (!name) {
+            jsondoc_free(doc);
+            return NULL;
+        }
+        if (*name)
             (void)jsondoc_set_str(doc, name, clean(c->call->params[i].value, 4096));
     }
     if (doc && c->forced)
@@ -73,10 +77,8 @@ static void add_resource(const struct caller *c, struct jsondoc *doc)
         return;
     resources = jsondoc_object();
     names = jsondoc_array();
-    if (names)
-        (void)jsondoc_append(names, jsondoc_string(name));
-    if (resources)
-        (void)jsondoc_set(resources, "ACS::ActionTrail::Trail", names);
+    (void)jsondoc_append(names, jsondoc_string(name));
+    (void)jsondoc_set(resources, "ACS::ActionTrail::Trail", names);
     (void)jsondoc_set(doc, "referencedResources", resources);
     (void)jsondoc_set_str(doc, "resourceType", STR("ACS::ActionTrail::Trail"));
     (void)jsondoc_set_str(doc, "resourceName", name);
@@ -85,6 +87,7 @@ static void add_resource(const struct caller *c, struct jsondoc *doc)
 int service_event_document(const struct caller *c, const struct rpc_failure *failure,
                            struct buf *out)
 {
+    unsigned failures = jsondoc_failures();
     AUTO(jsondoc_free) struct jsondoc *doc = jsondoc_object();
     struct jsondoc *parameters = parameters_of(c);
     AUTO_BUF struct buf text = {0};
@@ -123,6 +126,8 @@ int service_event_document(const struct caller *c, const struct rpc_failure *fai
         (void)jsondoc_set_str(doc, "errorCode", str_from(failure->code));
         (void)jsondoc_set_str(doc, "errorMessage", clean(str_from(failure->message), 256));
     }
+    if (jsondoc_failures() != failures) /* an event that lacks something is none */
+        return -ERR_NOMEM;
     return jsondoc_render(doc, out);
 }
 

@@ -134,10 +134,12 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
             MHD_get_connection_values(connection, MHD_HEADER_KIND, NULL, NULL) >
                 (int)in->request.header_count)
             in->too_large = true;
-        return MHD_YES;
+        return arena_error(in->arena) == -ERR_NOMEM ? MHD_NO : MHD_YES;
     }
     if (*data_size) {
         buf_add(&in->body, data, *data_size);
+        if (buf_error(&in->body) == -ERR_NOMEM)
+            return MHD_NO;
         in->too_large |= buf_error(&in->body) != 0;
         *data_size = 0;
         return MHD_YES;

@@ -180,11 +180,15 @@ static int open_session(struct service *s, const struct caller *c, struct buf *p
 {
     const struct rpc_call *call = c->call;
     struct control_session session;
+    int r;
 
     if (!call->security_token.len)
         return rpc_fail(failure, "MissingSecurityToken", NULL);
-    if (control_session_open(&s->master, call->security_token, plain, &session) < 0)
-        return rpc_fail(failure, "InvalidSecurityToken.Malformed", NULL);
+    r = control_session_open(&s->master, call->security_token, plain, &session);
+    if (r < 0)
+        return rpc_fail(failure,
+                        r == -ERR_NOMEM ? "ServiceUnavailable" : "InvalidSecurityToken.Malformed",
+                        NULL);
     if (!str_eq(session.key, call->access_key))
         return rpc_fail(failure, "InvalidSecurityToken.MismatchWithAccessKey", NULL);
     if (session.expires_s <= c->now_s)
@@ -198,12 +202,16 @@ static int open_key(struct service *s, const struct rpc_call *call, struct buf *
                     struct bearer *ret, struct rpc_failure *failure)
 {
     const struct control_key *key = control_key(s->control, call->access_key);
+    int r;
 
     if (!key)
         return rpc_fail(failure, "InvalidAccessKeyId.NotFound", NULL);
     if (!key->active)
         return rpc_fail(failure, "InvalidAccessKeyId.Inactive", NULL);
-    if (control_secret_open(&s->master, key, plain) < 0) {
+    r = control_secret_open(&s->master, key, plain);
+    if (r == -ERR_NOMEM)
+        return rpc_fail(failure, "ServiceUnavailable", NULL);
+    if (r < 0) {
         log_error(-ERR_CONFIG, "the secret of a key cannot be opened: is this the master key of "
                                "the deployment?");
         return rpc_fail(failure, "InternalError", NULL);
@@ -246,8 +254,14 @@ static int check_secret(struct service *s, const struct rpc_request *request, st
                          : open_key(s, call, &plain, &bearer, failure);
     if (r == 0)
         r = name_caller(s, &bearer, caller, failure);
-    if (r == 0 && !rpc_verify(request, call, bearer.secret))
-        r = rpc_fail_signature(request, call, caller->arena, failure);
+    if (r == 0) {
+        int verified = rpc_verify(request, call, bearer.secret);
+
+        if (verified == -ERR_NOMEM)
+            r = rpc_fail(failure, "ServiceUnavailable", NULL);
+        else if (verified != 1)
+            r = rpc_fail_signature(request, call, caller->arena, failure);
+    }
     (void)pthread_rwlock_unlock(&s->control_lock);
     crypto_wipe(plain.at, plain.len);
     return r;
@@ -264,8 +278,9 @@ static int refuse_token(struct service *s, const struct rpc_call *call, struct r
     r = control_session_open(&s->master, call->security_token, &plain, &session);
     crypto_wipe(plain.at, plain.len);
     return rpc_fail(failure,
-                    r < 0 ? "InvalidSecurityToken.Malformed"
-                          : "InvalidSecurityToken.MismatchWithAccessKey",
+                    r == -ERR_NOMEM ? "ServiceUnavailable"
+                    : r < 0         ? "InvalidSecurityToken.Malformed"
+                                    : "InvalidSecurityToken.MismatchWithAccessKey",
                     NULL);
 }
 
@@ -395,9 +410,10 @@ static int run_operation(const struct rpc_request *request, struct caller *c,
 }
 
 static void render(const struct caller *c, const struct rpc_failure *failure, bool xml,
-                   struct jsondoc *answer, struct http_reply *ret)
+                   struct jsondoc *answer, unsigned failures, struct http_reply *ret)
 {
     AUTO_BUF struct buf body = {0};
+    int r = 0;
 
     buf_init(&body, ANSWER_SIZE_MAX);
     ret->content_type =
@@ -407,13 +423,18 @@ static void render(const struct caller *c, const struct rpc_failure *failure, bo
         rpc_render_failure(failure, str_from(c->request_id), c->host, xml, &body);
     } else {
         (void)jsondoc_set_str(answer, "RequestId", str_from(c->request_id));
-        (void)!jsondoc_render(answer, &body);
+        r = jsondoc_render(answer, &body);
+        if (r == 0 && jsondoc_failures() != failures) /* it lacks something */
+            r = -ERR_NOMEM;
     }
-    ret->body = buf_error(&body) ? STR_NONE : arena_copy(c->arena, buf_str(&body));
+    if (r == 0)
+        r = buf_error(&body);
+    ret->body = r < 0 ? STR_NONE : arena_copy(c->arena, buf_str(&body));
     if (ret->body.at)
         return;
+    ret->content_type = "application/json;charset=utf-8";
     ret->status = 500;
-    ret->body = STR("{\"Code\":\"InternalError\",\"Message\":\"The answer is too large.\"}");
+    ret->body = STR("{\"Code\":\"InternalError\",\"Message\":\"The answer has no room.\"}");
 }
 
 static void count(struct service *s, const struct rpc_failure *failure)
@@ -435,6 +456,7 @@ void service_handle(struct service *s, struct str region, const struct rpc_reque
                        .now_s = daemon_now_ms() / 1000,
                        .arena = arena};
     struct rpc_failure failure = {0};
+    unsigned failures = jsondoc_failures();
     int r;
 
     crypto_uuid(c.request_id);
@@ -442,7 +464,7 @@ void service_handle(struct service *s, struct str region, const struct rpc_reque
     (void)rpc_header(request, "user-agent", &c.agent);
     if (!call || !answer) {
         (void)rpc_fail(&failure, "InternalError", NULL);
-        render(&c, &failure, false, answer, ret);
+        render(&c, &failure, false, answer, failures, ret);
         return;
     }
     *call = (struct rpc_call){0};
@@ -452,5 +474,5 @@ void service_handle(struct service *s, struct str region, const struct rpc_reque
     if (r == 0)
         r = run_operation(request, &c, answer, &failure);
     count(s, &failure);
-    render(&c, &failure, call->xml, answer, ret);
+    render(&c, &failure, call->xml, answer, failures, ret);
 }

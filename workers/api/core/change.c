@@ -79,6 +79,11 @@ static int check_name(const struct planning *p)
     return 0;
 }
 
+static int no_memory(const struct planning *p)
+{
+    return rpc_fail(p->failure, "ServiceUnavailable", NULL);
+}
+
 /* The role that is named when none is: the deployment writes with credentials of its own. */
 static bool own_role(const struct planning *p, const char *name)
 {
@@ -98,9 +103,10 @@ static int check_targets(const struct planning *p)
         return rpc_fail(p->failure, "InvalidDeliveryConfigurationException",
                         "This deployment does not deliver to MaxCompute.");
     if (!own_role(p, "OssWriteRoleArn"))
-        return rpc_fail(
-            p->failure, "InvalidDeliveryConfigurationException",
-            "OssWriteRoleArn: this deployment writes with its own credentials; leave it out.");
+        return arena_error(p->arena) ? no_memory(p)
+                                     : rpc_fail(p->failure, "InvalidDeliveryConfigurationException",
+                                                "OssWriteRoleArn: this deployment writes with its "
+                                                "own credentials; leave it out.");
     if (param(p, "OssBucketName").len && !rpc_bucket_valid(param(p, "OssBucketName")))
         return rpc_fail(
             p->failure, "InvalidQueryParameter",
@@ -153,7 +159,7 @@ static int set_regions(const struct planning *p, struct str *regions)
         buf_add_str(&list, one);
     }
     *regions = arena_copy(p->arena, buf_str(&list));
-    return regions->at ? 0 : rpc_fail(p->failure, "InternalError", NULL);
+    return buf_error(&list) || arena_error(p->arena) ? no_memory(p) : 0;
 }
 
 /* ---- destinations ------------------------------------------------------------------------------------ */
@@ -195,7 +201,7 @@ static int add_destination(const struct planning *p, struct trail_version *next,
             "The destination of this trail was changed too often; create another trail.");
     list = arena_get(p->arena, (count + 1) * sizeof(*list));
     if (!list)
-        return rpc_fail(p->failure, "InternalError", NULL);
+        return no_memory(p);
     if (count)
         memcpy(list, next->destinations, count * sizeof(*list));
     list[count] = (struct trail_destination){.number = count ? list[count - 1].number + 1 : 1,
