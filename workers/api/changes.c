@@ -411,12 +411,16 @@ static int write_change(struct changes *c, const struct caller *caller, struct c
 
 /* ---- one change, as often as it takes ------------------------------------------------------------------- */
 
-/* Whether the version that we wrote without hearing of its commit is there after all. */
+/* Whether the version that we wrote without hearing of its commit is there after all; others may have changed the trail
+ * since. */
 static bool came_through(const struct changes *c, const struct trail_version *v)
 {
     const struct trail *trail = trail_book_find(control_trails(c->control), v->id);
 
-    return trail && str_eq(trail_latest(trail)->request, v->request);
+    for (size_t i = trail ? trail_version_count(trail) : 0; i > 0; i--)
+        if (str_eq(trail_version_at(trail, i - 1)->request, v->request))
+            return true;
+    return false;
 }
 
 static void wait_until_followed(struct service *s, int64_t offset)
