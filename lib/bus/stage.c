@@ -195,6 +195,33 @@ static void begin_partition(struct bus_stage *s, int32_t partition, int64_t offs
     p->counted = p->kept;
 }
 
+/* Where a partition goes on: at its committed offset, which has to lie in the log. */
+static int find_start(struct bus_stage *s, struct bus_admin *admin,
+                      const struct bus_position *given, int64_t *ret_offset, struct why *reterr_why)
+{
+    const char *topic = s->settings.topic;
+    int64_t low, high;
+    int r = bus_admin_watermarks(admin, topic, given->partition, &low, &high, reterr_why);
+
+    if (r < 0)
+        return r;
+    if (bus_first_offset(given->offset, low, ret_offset) < 0)
+        return why_set(reterr_why, -ERR_RANGE,
+                       "%s/%d begins at %lld and group %s has no committed offset: records were "
+                       "there and are gone",
+                       topic, given->partition, (long long)low, s->settings.group);
+    if (*ret_offset < low)
+        return why_set(reterr_why, -ERR_RANGE,
+                       "%s/%d has no offset %lld any more: records were lost before they were read",
+                       topic, given->partition, (long long)*ret_offset);
+    if (*ret_offset > high)
+        return why_set(
+            reterr_why, -ERR_RANGE,
+            "%s/%d ends at %lld, before the committed offset %lld: the log was truncated", topic,
+            given->partition, (long long)high, (long long)*ret_offset);
+    return 0;
+}
+
 static int take_assignment(struct bus_stage *s, const struct bus_input *input,
                            struct why *reterr_why)
 {
@@ -207,21 +234,14 @@ static int take_assignment(struct bus_stage *s, const struct bus_input *input,
     CHECK(input->position_count <= BUS_PARTITIONS_MAX);
     s->partition_count = 0;
     for (size_t i = 0; i < input->position_count; i++) {
-        int32_t partition = input->positions[i].partition;
-        int64_t low, high, offset;
+        const struct bus_position *given = &input->positions[i];
+        int64_t offset;
 
-        r = bus_admin_watermarks(admin, s->settings.topic, partition, &low, &high, reterr_why);
+        r = find_start(s, admin, given, &offset, reterr_why);
         if (r < 0)
             return r;
-        r = bus_first_offset(input->positions[i].offset, low, &offset);
-        if (r < 0)
-            return why_set(
-                reterr_why, r,
-                "%s/%d begins at %lld and group %s has no committed offset: records were "
-                "there and are gone",
-                s->settings.topic, partition, (long long)low, s->settings.group);
-        positions[i] = (struct bus_position){partition, offset, STR_NONE};
-        begin_partition(s, partition, offset, input->positions[i].note);
+        positions[i] = (struct bus_position){given->partition, offset, STR_NONE};
+        begin_partition(s, given->partition, offset, given->note);
     }
     r = s->owner.assigned(s->owner.arg, positions, input->position_count, reterr_why);
     if (r == 0)
@@ -289,10 +309,9 @@ static int take(struct bus_stage *s, const struct bus_input *input, struct why *
     case BUS_INPUT_REVOKED:
     case BUS_INPUT_LOST:
         return take_revocation(s, input->kind == BUS_INPUT_LOST, reterr_why);
-    case BUS_INPUT_OUT_OF_RANGE:
-        return why_set(reterr_why, -ERR_RANGE,
-                       "%s/%d has no offset %lld any more: records were lost before they were read",
-                       s->settings.topic, input->partition, (long long)input->offset);
+    case BUS_INPUT_OUT_OF_RANGE: /* perhaps another one has gone on, and the log too: find_start() knows */
+        return give_up(s, why_set(reterr_why, -ERR_ABORTED, "%s/%d has no offset %lld any more",
+                                  s->settings.topic, input->partition, (long long)input->offset));
     }
     return 0;
 }
