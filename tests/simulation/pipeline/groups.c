@@ -1,0 +1,147 @@
+/* groups.c - consumer groups: eager rebalances, static members, sessions.
+ *
+ * A member that is restarted in time takes its own place again, and nobody else notices. One that is frozen for
+ * longer than its session loses its partitions; it finds out when it wakes up.
+ */
+#include "kafka.h"
+
+struct group *group_find(const char *name, struct topic *topic)
+{
+    struct kafka *k = sim->kafka;
+    struct group *g;
+
+    for (size_t i = 0; i < k->group_count; i++)
+        if (str_eq(k->groups[i].name, str_from(name)))
+            return &k->groups[i];
+    CHECK(k->group_count < GROUPS_MAX);
+    g = &k->groups[k->group_count++];
+    *g = (struct group){.name = keep_str(str_from(name)), .topic = topic};
+    for (size_t i = 0; i < PARTITIONS_MAX; i++)
+        g->committed[i] = BUS_OFFSET_NONE;
+    return g;
+}
+
+struct member *member_find(struct group *g, uint64_t id)
+{
+    for (size_t i = 0; i < g->member_count; i++)
+        if (g->members[i].id == id)
+            return &g->members[i];
+    return NULL;
+}
+
+static void begin_rebalance(struct group *g)
+{
+    if (g->joining)
+        return;
+    trace("group " STR_FMT ": rebalances", STR_ARG(g->name));
+    g->joining = true;
+    for (size_t i = 0; i < g->member_count; i++) {
+        struct member *m = &g->members[i];
+
+        m->joined = m->consumer && consumer_holds_nothing(m->consumer);
+        m->partition_count = 0;
+        if (m->consumer)
+            consumer_revoke(m->consumer);
+    }
+}
+
+/* By range: members in the order of their names. */
+static void share_out(struct group *g)
+{
+    int32_t next = 0, left = g->topic->partition_count;
+
+    g->joining = false;
+    g->generation++;
+    for (size_t i = 0; i < g->member_count; i++) {
+        struct member *m = &g->members[i];
+        int32_t some = (left + (int32_t)(g->member_count - i) - 1) / (int32_t)(g->member_count - i);
+
+        m->partition_count = 0;
+        for (int32_t n = 0; n < some; n++)
+            m->partitions[m->partition_count++] = next++;
+        left -= some;
+        if (m->consumer)
+            consumer_assign(m->consumer, m->partitions, m->partition_count);
+    }
+    trace("group " STR_FMT ": generation %lld with %zu members", STR_ARG(g->name),
+          (long long)g->generation, g->member_count);
+}
+
+static void sort_members(struct group *g)
+{
+    for (size_t i = 1; i < g->member_count; i++)
+        for (size_t j = i; j > 0; j--) {
+            struct member swap = g->members[j];
+
+            if (str_cmp(g->members[j - 1].instance, swap.instance) <= 0)
+                break;
+            g->members[j] = g->members[j - 1];
+            g->members[j - 1] = swap;
+        }
+}
+
+uint64_t group_join(struct group *g, struct str instance, struct bus_consumer *consumer)
+{
+    uint64_t id = ++sim->kafka->member_ids;
+    struct member *m;
+
+    for (size_t i = 0; i < g->member_count; i++) {
+        m = &g->members[i];
+        if (!str_eq(m->instance, instance))
+            continue;
+        if (m->consumer)
+            consumer_shut_out(m->consumer);
+        m->id = id;
+        m->consumer = consumer;
+        m->seen_ms = now_ms();
+        m->joined = true;
+        if (!g->joining)
+            consumer_assign(consumer, m->partitions, m->partition_count);
+        return id;
+    }
+    CHECK(g->member_count < MEMBERS_MAX);
+    begin_rebalance(g);
+    g->members[g->member_count++] = (struct member){.instance = keep_str(instance),
+                                                    .id = id,
+                                                    .consumer = consumer,
+                                                    .seen_ms = now_ms(),
+                                                    .joined = true};
+    sort_members(g);
+    return id;
+}
+
+void group_joined(struct group *g, struct member *m)
+{
+    if (g->joining)
+        m->joined = true;
+}
+
+static void tick(struct group *g)
+{
+    bool all = true, alive;
+
+    for (size_t i = 0; i < g->member_count; i++) {
+        struct member *m = &g->members[i];
+
+        alive = m->consumer && consumer_alive(m->consumer);
+        if (alive)
+            m->seen_ms = now_ms();
+        if (now_ms() - m->seen_ms <= SESSION_MS)
+            continue;
+        trace("group " STR_FMT ": " STR_FMT " is gone", STR_ARG(g->name), STR_ARG(m->instance));
+        *m = g->members[--g->member_count];
+        sort_members(g);
+        begin_rebalance(g);
+        i--;
+    }
+    for (size_t i = 0; i < g->member_count; i++)
+        all &= g->members[i].joined;
+    if (g->joining && all && g->member_count)
+        share_out(g);
+}
+
+void groups_tick(void)
+{
+    for (size_t i = 0; i < sim->kafka->group_count; i++)
+        tick(&sim->kafka->groups[i]);
+}

@@ -1,0 +1,149 @@
+/* kafka.h - the simulated brokers: logs, transactions, groups. bus.c puts bus.h's handles before them.
+ *
+ * Nothing here sleeps or fails: how requests and answers get lost is bus.c's.
+ */
+#ifndef SIMULATION_KAFKA_H
+#define SIMULATION_KAFKA_H
+
+#include "bus/bus.h"
+#include "sim.h"
+
+#define TOPICS_MAX       16
+#define GROUPS_MAX       16
+#define MEMBERS_MAX      6
+#define TRANSACTIONS_MAX 24
+#define TOUCHED_MAX      48
+#define HEADERS_MAX      6
+#define SESSION_MS       BUS_SESSION_TIMEOUT_MS
+
+enum record_state {
+    RECORD_OPEN, /* its transaction goes on */
+    RECORD_COMMITTED,
+    RECORD_ABORTED,
+    RECORD_MARKER,
+};
+
+struct record {
+    struct str key, value;
+    bool tombstone;
+    struct bus_header headers[HEADERS_MAX];
+    size_t header_count;
+    int64_t time_ms;     /* LogAppendTime */
+    int64_t appended_ms; /* of the world */
+    enum record_state state;
+    const struct transaction *transaction;
+};
+
+struct partition {
+    struct record *records; /* by offset */
+    int64_t start, end, cap;
+    int64_t stable; /* no transaction is open below */
+};
+
+struct topic {
+    struct topic_name name;
+    struct str generation;
+    int32_t partition_count;
+    struct partition partitions[PARTITIONS_MAX];
+};
+
+enum transaction_state {
+    TRANSACTION_NONE,
+    TRANSACTION_ONGOING,
+    TRANSACTION_COMMITTING, /* decided; markers are still to come */
+    TRANSACTION_ABORTING,
+};
+
+/* A transactional id. */
+struct transaction {
+    struct str id;
+    int64_t epoch;
+    enum transaction_state state;
+    bool committed; /* how the last one ended */
+    int64_t began_ms, timeout_ms, marker_ms;
+    struct {
+        struct topic *topic;
+        int32_t partition;
+    } touched[TOUCHED_MAX];
+    size_t touched_count;
+    struct group *group; /* of the offsets in it; NULL: none */
+    struct bus_position offsets[PARTITIONS_MAX];
+    size_t offset_count;
+};
+
+struct member {
+    struct str instance;
+    uint64_t id;
+    struct bus_consumer *consumer; /* NULL: gone, the group does not know yet */
+    int64_t seen_ms;
+    bool joined;
+    int32_t partitions[PARTITIONS_MAX];
+    size_t partition_count;
+};
+
+struct group {
+    struct str name;
+    struct topic *topic;
+    int64_t generation;
+    bool joining;
+    struct member members[MEMBERS_MAX];
+    size_t member_count;
+    int64_t committed[PARTITIONS_MAX];
+    struct str notes[PARTITIONS_MAX];
+};
+
+struct kafka {
+    struct topic topics[TOPICS_MAX];
+    size_t topic_count;
+    struct group groups[GROUPS_MAX];
+    size_t group_count;
+    struct transaction transactions[TRANSACTIONS_MAX];
+    size_t transaction_count;
+    uint64_t member_ids;
+    int64_t tick_ms;
+};
+
+/* ---- logs (kafka.c) ------------------------------------------------------------------------------------ */
+
+void kafka_new(void);
+struct topic *kafka_make(struct topic_name name, int32_t partitions);
+struct topic *kafka_topic(const char *name); /* NULL: there is none */
+/* Copies. `t` NULL: outside of transactions. */
+int64_t kafka_append(struct topic *topic, int32_t partition, struct str key, struct str value,
+                     const struct bus_header *headers, size_t header_count, struct transaction *t);
+/* The first committed record at or behind *position; NULL: *position is the end for now. */
+const struct record *kafka_read(struct topic *topic, int32_t partition, int64_t *position);
+/* Records leave a log. */
+void kafka_retain(struct topic *topic, int32_t partition, int64_t start);
+bool record_header(const struct record *record, const char *name, struct str *ret);
+/* Time passes: markers, timeouts, sessions. */
+void kafka_tick(void);
+
+/* ---- transactions (kafka.c) ---------------------------------------------------------------------------- */
+
+struct transaction *transaction_find(struct str id, int64_t timeout_ms);
+/* Whoever held it is shut out; false: what it left is not settled yet. */
+bool transaction_take(struct transaction *t);
+void transaction_end(struct transaction *t, bool commit);
+void transaction_settle(struct transaction *t); /* all its markers, at once */
+/* Whether a partition's committed offset may still change. */
+bool transaction_holds(const struct group *group, int32_t partition);
+
+/* ---- groups (groups.c) --------------------------------------------------------------------------------- */
+
+struct group *group_find(const char *name, struct topic *topic);
+struct member *member_find(struct group *group, uint64_t id); /* NULL: it is none */
+/* Joins, or takes the place of the one of that name. Returns its id. */
+uint64_t group_join(struct group *group, struct str instance, struct bus_consumer *consumer);
+void group_joined(struct group *group, struct member *member); /* it has given everything back */
+void groups_tick(void);
+
+/* ---- what groups tell consumers (bus.c) ---------------------------------------------------------------- */
+
+void consumer_revoke(struct bus_consumer *consumer); /* what was not told yet is called off */
+void consumer_shut_out(struct bus_consumer *consumer);
+void consumer_assign(struct bus_consumer *consumer, const int32_t *partitions, size_t count);
+bool consumer_holds_nothing(const struct bus_consumer *consumer);
+bool consumer_alive(const struct bus_consumer *consumer);
+
+#endif
