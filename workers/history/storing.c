@@ -27,18 +27,6 @@
 
 enum { STORED, DUPLICATE, EXPIRED_DAYS, COUNTER_COUNT };
 
-/* What a record of the log is exactly one of (lib/tally). */
-enum { EVENTS, CALLS, CHANGES, KIND_COUNT };
-static const struct tally_kinds kinds = {
-    {
-        [EVENTS] =
-            "events", /* from a normalizer or the router: for the history, or for delivery only */
-        [CALLS] = "calls",     /* a trail's change that carries the event of its call */
-        [CHANGES] = "changes", /* one that carries none */
-    },
-    KIND_COUNT,
-};
-
 struct part {
     struct history_writer *writer; /* NULL: not ours */
     struct tally kept, counted;    /* up to the last commit, up to `next` */
@@ -139,8 +127,8 @@ static int begin_partition(struct worker *w, struct bus_admin *admin, struct str
     if (r == 0)
         r = expire(w, part, reterr_why);
     part->next = from;
-    if (tally_parse(str_from(position->note), &kinds, &part->kept) < 0)
-        tally_begin(&part->kept, &kinds, from);
+    if (tally_parse(str_from(position->note), &intake_kinds, &part->kept) < 0)
+        tally_begin(&part->kept, &intake_kinds, from);
     part->counted = part->kept;
     return r;
 }
@@ -265,13 +253,6 @@ static int add(struct worker *w, const struct bus_record *record, const struct e
     return 0;
 }
 
-static size_t kind_of(bool changes, enum intake intake)
-{
-    if (!changes)
-        return EVENTS;
-    return intake == INTAKE_CHANGE ? CHANGES : CALLS;
-}
-
 /* A record that comes again, from before the position, was counted. */
 static void count(struct part *part, int64_t offset, size_t kind)
 {
@@ -297,7 +278,7 @@ static int take_record(struct worker *w, const struct bus_record *record, struct
         return why_set(reterr_why, r, "%s/%d at offset %lld: %s", w->topic.text, record->partition,
                        (long long)record->offset, why.text);
     w->passed[intake]++;
-    count(&w->parts[record->partition], record->offset, kind_of(changes, intake));
+    count(&w->parts[record->partition], record->offset, intake_kind_of(changes, intake));
     move(w, record->partition, record->offset + 1);
     return 0;
 }

@@ -30,6 +30,22 @@ int intake_decide(struct str value, bool change, enum intake *ret, struct event 
     return 0;
 }
 
+const struct tally_kinds intake_kinds = {
+    {
+        [INTAKE_EVENTS] = "events",
+        [INTAKE_CALLS] = "calls",
+        [INTAKE_CHANGES] = "changes",
+    },
+    INTAKE_KIND_COUNT,
+};
+
+enum intake_kind intake_kind_of(bool change, enum intake intake)
+{
+    if (!change)
+        return INTAKE_EVENTS;
+    return intake == INTAKE_CHANGE ? INTAKE_CHANGES : INTAKE_CALLS;
+}
+
 int intake_begin(const struct intake_start *start, int64_t *ret_offset, struct why *reterr_why)
 {
     int64_t from = MAX_OF(start->stored_next, (int64_t)0);
@@ -43,6 +59,11 @@ int intake_begin(const struct intake_start *start, int64_t *ret_offset, struct w
         return why_set(reterr_why, -ERR_RANGE,
                        "the store has read up to %lld, the log ends at %lld: it was truncated",
                        (long long)from, (long long)start->log_end);
+    if (start->stored_next < 0 && from < start->log_start && !start->accept_loss)
+        return why_set(reterr_why, -ERR_RANGE,
+                       "nothing is stored yet, and records 0 to %lld have left the log: `trailctl "
+                       "history rebuild` puts back what log and buckets have",
+                       (long long)start->log_start - 1);
     if (from < start->log_start && !start->accept_loss)
         return why_set(reterr_why, -ERR_RANGE,
                        "records %lld to %lld are gone before they were read", (long long)from,

@@ -1,12 +1,13 @@
 /* intake.h - what becomes of a record, where a partition is begun, and when a batch is committed.
  *
- * Layer: pure. DEPS base, event.
+ * Layer: pure. DEPS base, event, tally.
  */
 #ifndef HISTORY_INTAKE_H
 #define HISTORY_INTAKE_H
 
 #include "base/base.h"
 #include "event/event.h"
+#include "tally/tally.h"
 
 /* ---- a record ----------------------------------------------------------------------------------- */
 
@@ -23,6 +24,18 @@ const char *intake_name(enum intake intake); /* for counters */
  * -ERR_INVALID: no event. Only we write to the topic, so that is for an operator to look at. */
 MUST_CHECK int intake_decide(struct str value, bool change, enum intake *ret,
                              struct event *ret_event, struct why *reterr_why);
+
+/* ---- counting ----------------------------------------------------------------------------------- */
+
+/* What a record of the log is exactly one of (lib/tally). */
+enum intake_kind {
+    INTAKE_EVENTS,  /* from a normalizer or the router: for the history, or for delivery only */
+    INTAKE_CALLS,   /* a trail's change that carries the event of its call */
+    INTAKE_CHANGES, /* one that carries none */
+    INTAKE_KIND_COUNT,
+};
+extern const struct tally_kinds intake_kinds;
+enum intake_kind intake_kind_of(bool change, enum intake intake);
 
 /* ---- where to begin ------------------------------------------------------------------------------ */
 
