@@ -35,7 +35,7 @@ struct command {
 extern const struct command status_commands[], emit_commands[], lookup_commands[], trail_commands[],
     topics_commands[], account_commands[], key_commands[], user_commands[], policy_commands[],
     rejected_commands[], retry_commands[], destination_commands[], reconcile_commands[],
-    history_commands[];
+    history_commands[], state_commands[];
 
 /* Notes what is wrong with the arguments, for exit code 2. Returns -ERR_INVALID. */
 int cli_misused(struct cli *cli, struct why *reterr_why, const char *format, ...) PRINTF_LIKE(3, 4);
