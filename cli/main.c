@@ -11,9 +11,10 @@
 #include "log/log.h"
 
 static const struct command *const groups[] = {
-    status_commands,   reconcile_commands, emit_commands,        lookup_commands,  trail_commands,
-    topics_commands,   account_commands,   key_commands,         user_commands,    policy_commands,
-    rejected_commands, retry_commands,     destination_commands, history_commands, NULL,
+    status_commands,      reconcile_commands, emit_commands,     lookup_commands,
+    trail_commands,       topics_commands,    account_commands,  key_commands,
+    user_commands,        policy_commands,    rejected_commands, retry_commands,
+    destination_commands, history_commands,   state_commands,    NULL,
 };
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_MISUSED };

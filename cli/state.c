@@ -12,6 +12,7 @@
 #include "cli/deployment.h"
 #include "cli/output.h"
 #include "cli/store.h"
+#include "core/account.h"
 #include "state/keys.h"
 #include "state/state.h"
 #include "view/view.h"
@@ -277,16 +278,23 @@ static int ends_in_log(struct streams *s, int32_t partition, int64_t next, bool 
 }
 
 /* What is there already, since a worker has come by meanwhile, stays. */
-static int write_stream(struct streams *s, int32_t partition, int64_t next, struct why *why)
+static int write_stream(struct streams *s, int32_t partition, const struct object_meta *meta,
+                        struct why *why)
 {
     struct state_rebuild *b = s->rebuild;
     struct state_key key = progress_key(s, partition);
-    char value[64];
+    struct account counts = {.settled = {meta->since, meta->delivered, meta->filtered, meta->lost}};
+    char value[64 + ACCOUNT_TEXT_SIZE], text[ACCOUNT_TEXT_SIZE];
 
     b->restored++;
     if (b->dry)
         return 0;
-    (void)snprintf(value, sizeof(value), "%lld %lld", (long long)next, (long long)next);
+    if (meta->since < 0) /* written before objects said so: counting begins here */
+        account_begin(&counts, meta->next);
+    account_back(&counts);
+    account_render(&counts, text);
+    (void)snprintf(value, sizeof(value), "%lld %lld %s", (long long)meta->next,
+                   (long long)meta->next, text);
     STATE_ADD(b->state, STR("SET"), state_key_str(&key), str_from(value), STR("NX"), STR("EX"),
               PROGRESS_TTL);
     return state_flush(b->state, why);
@@ -344,7 +352,7 @@ static int restore_stream(struct streams *s, int32_t partition, struct why *why)
                     "truncated or made anew");
         return 0;
     }
-    return write_stream(s, partition, meta->next, why);
+    return write_stream(s, partition, meta, why);
 }
 
 static int restore_streams(struct streams *s, struct why *why)
