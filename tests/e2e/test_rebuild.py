@@ -15,7 +15,6 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-import ledger
 import load
 import proof
 import sdk
@@ -248,7 +247,7 @@ def test_a_lost_history_is_rebuilt_from_the_log(lossy):
 
     stack.start(f"history@{HERE}")
     late = send(stack, who, load.seed(), 100)
-    wait_until_quiet(stack)
+    wait_until_quiet(stack, ["history"])
     complete(who, [*sent, *late])
     stack.trailctl("reconcile", "--config", stack.run / "trailbus.conf")  # as if nothing had been lost
 
@@ -283,7 +282,7 @@ def tamper(stack, account, before):
 def test_what_the_log_has_no_more_is_rebuilt_from_objects(lossy):
     stack, who, brokers = lossy, accounts(lossy, "delivered"), lossy.env["TRAILBUS_KAFKA"]
     early = send(stack, who, load.seed(), 400)
-    wait_until_quiet(stack)
+    wait_until_quiet(stack, ["history"])
     gone = ends(brokers, f"events.{HERE}")
     late = send(stack, who, load.seed(), 100)
     wait_until_quiet(stack)
@@ -309,5 +308,5 @@ def test_what_the_log_has_no_more_is_rebuilt_from_objects(lossy):
 
     stack.start(f"history@{HERE}")
     more = send(stack, who, load.seed(), 100)
-    wait_until_quiet(stack)
+    wait_until_quiet(stack, ["history"])
     complete(who, [*sent, *more])
