@@ -19,7 +19,8 @@
 #include "objects/name.h"
 
 #define OBJECTS_PUT_TIMEOUT_MS  60000 /* far below any log's retention (rule 10) */
-#define OBJECTS_CALL_TIMEOUT_MS 10000
+#define OBJECTS_CALL_TIMEOUT_MS 10000 /* and of a PUT, on top of what a slow line takes: */
+#define OBJECTS_BYTES_PER_MS    128
 #define OBJECTS_LIST_KEYS_MAX   1000 /* a page */
 #define OBJECTS_BODY_SIZE_MAX   ((size_t)256 << 20)
 

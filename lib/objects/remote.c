@@ -399,6 +399,13 @@ static int build_put(struct wire *w, const struct call *c, int64_t now_s, struct
     return sign_wire(w, now_s, STR("PUT"), text->at);
 }
 
+/* A store that hangs is not waited for longer than its bytes may take. */
+static int put_timeout_ms(size_t size)
+{
+    return (int)MIN_OF(OBJECTS_CALL_TIMEOUT_MS + size / OBJECTS_BYTES_PER_MS,
+                       (size_t)OBJECTS_PUT_TIMEOUT_MS);
+}
+
 static int remote_put(struct http *http, struct call *c, int64_t now_s, struct str body,
                       const struct object_meta_field *meta, size_t meta_count)
 {
@@ -411,7 +418,7 @@ static int remote_put(struct http *http, struct call *c, int64_t now_s, struct s
     wire_init(&w, c->store);
     r = build_put(&w, c, now_s, body, meta, meta_count, &text);
     if (r == 0)
-        r = send_call(http, c, &w, STR("PUT"), body, OBJECTS_PUT_TIMEOUT_MS);
+        r = send_call(http, c, &w, STR("PUT"), body, put_timeout_ms(body.len));
     wire_done(&w);
     return r;
 }

@@ -4,8 +4,10 @@
  * services: objects oss
  * links: gzip
  */
+#include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -630,6 +632,44 @@ static void a_lost_answer_is_unclear_and_then_found(void **state)
     assert_int_equal(put(w, OSS, "p/trouble.gz", 60)->outcome, OBJECTS_OK);
 }
 
+/* One that takes connections and says nothing. */
+static int open_silent_server(char *ret_endpoint, size_t size)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(fd, 10), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    (void)snprintf(ret_endpoint, size, "http://127.0.0.1:%d", ntohs(at.sin_port));
+    return fd;
+}
+
+/* Else a caller who asks for a trail waits for minutes, since the bucket is tried out first. */
+static void a_silent_store_holds_a_small_object_up_no_longer_than_any_call(void **state)
+{
+    struct world *w = *state;
+    struct destination_section row = w->rows[S3];
+    struct timespec before, after;
+    struct answer a = {0};
+    char endpoint[64];
+    int fd = open_silent_server(endpoint, sizeof(endpoint));
+    AUTO(objects_free) struct objects *objects = NULL;
+
+    row.endpoint = str_from(endpoint);
+    objects = open_row(&row);
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &before), 0);
+    (void)wait_answer(w, &a,
+                      objects_put(w->http, objects_find(objects, BUCKET), now_s(), BUCKET,
+                                  STR("small"), STR("body"), NULL, 0, on_answer, &a));
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &after), 0);
+    (void)close(fd);
+    assert_int_equal(a.outcome, OBJECTS_UNCLEAR);
+    assert_in_range(after.tv_sec - before.tv_sec, 0, OBJECTS_PUT_TIMEOUT_MS / 2 / 1000);
+}
+
 static void a_page_of_html_is_no_listing(void **state)
 {
     struct world *w = *state;
@@ -655,6 +695,7 @@ int main(void)
         TEST(a_probe_finds_what_else_is_wrong),
         TEST(versioning_is_refused_by_oss),
         TEST(a_lost_answer_is_unclear_and_then_found),
+        TEST(a_silent_store_holds_a_small_object_up_no_longer_than_any_call),
         TEST(a_page_of_html_is_no_listing),
     };
 
