@@ -45,6 +45,8 @@ class Fleet:
         eventually(lambda: all(self.times_ready(name) > before[name] for name in WORKERS), START_S)
 
     def times_ready(self, name):
+        if not (self.stack.run / "log" / f"{name}.log").exists():
+            return 0
         return len(re.findall("msg=ready$", self.stack.log(name), re.MULTILINE))
 
     def command(self, name):

@@ -18,6 +18,8 @@ import json
 import pathlib
 import sqlite3
 
+from darabonba.exceptions import UnretryableException
+
 import ledger
 import load
 import proof
@@ -25,6 +27,7 @@ import routes
 import sdk
 import topics
 from plan import REGIONS
+from wait import eventually
 
 KINDS = ["lost", "doubled", "invented", "changed", "unaccounted"]
 SHOWN = 5
@@ -91,18 +94,23 @@ class World:
                     yield Place(log.topic, partition, offset, event)
 
 
-def judge(stack, sent, prefixes, calls, askers, now):
+def judge(say, fleet, stack, sent, prefixes, calls, askers, now):
     """`prefixes` of all trails there ever were, `calls` of owners, `askers`: callers of some accounts in a region."""
     verdict, world = Verdict(), World(stack.env["TRAILBUS_KAFKA"])
-    places = check_events(verdict, world, sent)
+    say("the logs are read")
+    places, keys = check_events(verdict, world, sent)
     check_accounts(verdict, world)
     with verdict.promise("router"):
-        routes.check(world.brokers, REGIONS, world.control)
+        routes.check(world.control, world.everywhere, world.logs)
+    say("the logs agree with each other, or do not")
     check_history(verdict, world, stack.run / "data" / "history")
+    say("the history is read")
     check_buckets(verdict, world, stack, prefixes)
+    say("the buckets are read")
     versions = versions_by_place(world)
     check_calls(verdict, places, versions, calls)
-    check_nothing_hides(verdict, world, places, versions, sent, calls)
+    check_nothing_hides(verdict, world, places, keys, versions, sent, calls)
+    fleet.start("api")
     check_queries(verdict, world, askers, now)
     return verdict
 
@@ -111,30 +119,30 @@ def judge(stack, sent, prefixes, calls, askers, now):
 
 
 def check_events(verdict, world, sent):
-    """{(account, id): its place} of all normalized events."""
-    places = {}
+    """{(account, id): its place} of all normalized events; {number: (account, id)} of those sent that can be used."""
+    places, keys = {}, {}
     for place in world.normalized():
         key = place.event["account"], place.event["id"]
         if key in places:
             verdict.add("doubled", f"{place.topic}: {key}")
         places[key] = place
-    expected = set()
     for number in sent.numbers:
         event = sent.maker.event(number)
         key = event["recipientAccountId"], event["eventId"]
         if sent.maker.unusable(number):
             continue
-        expected.add(key)
+        keys[number] = key
         if key in places:
             wrong = load.lost_fields(event, json.loads(places[key].event["document"]))
             if wrong:
                 verdict.add("changed", f"{places[key].topic}: {key}: {wrong}")
         elif number in sent.acknowledged:
             verdict.add("lost", f"raw to events: {key}, which is number {number}")
+    expected = set(keys.values())
     for key, place in places.items():
         if key not in expected and place.event["service"] != OURS:
             verdict.add("invented", f"{place.topic}: {key}")
-    return places
+    return places, keys
 
 
 def check_accounts(verdict, world):
@@ -220,12 +228,21 @@ def check_queries(verdict, world, askers, now):
                     for event in log.events.values()
                     if event and event["account"] == account and event["purpose"] & FOR_HISTORY and event["service"] != OURS
                     and (event["region"] == region or event["global"])}
+        eventually(lambda caller=caller: answers(caller), what="the API answers")
         found = caller.events(start_time=sdk.iso(now - 3600), end_time=sdk.iso(now + 3600))
         verdict.compare(f"LookupEvents in {region}", expected,
                         [(event["eventId"], event) for event in found if event["serviceName"] != OURS])
 
 
 # --- What was answered ------------------------------------------------------------------------------------
+
+
+def answers(caller):
+    """Once it has started."""
+    try:
+        return caller("DescribeTrails")
+    except UnretryableException:
+        return None
 
 
 def versions_by_place(world):
@@ -252,7 +269,7 @@ def check_calls(verdict, places, versions, calls):
             verdict.add("invented", f"{call.action} was refused, and {call.request} made a version")
 
 
-def check_nothing_hides(verdict, world, places, versions, sent, calls):
+def check_nothing_hides(verdict, world, places, keys, versions, sent, calls):
     """Rule 19: what a trail delivers and was acknowledged before it is stopped or deleted lies before that."""
     bounds = collections.defaultdict(list)  # account: (the call, the version before it, {topic: offsets of its change records})
     for call in calls:
@@ -260,14 +277,13 @@ def check_nothing_hides(verdict, world, places, versions, sent, calls):
         if call.action in LESS and call.outcome == "done" and version:
             before = next(one for one in world.control[version["trail"]] if one["version"] == version["version"] - 1)
             bounds[call.account].append((call, before, {row["topic"]: row["offsets"] for row in version["offsets"]}))
-    for number, when in sent.acknowledged.items():
-        event = sent.maker.event(number)
-        place = places.get((event["recipientAccountId"], event["eventId"]))
-        for call, before, offsets in bounds[event["recipientAccountId"]] if place else ():
+    for number, key in keys.items():
+        when, place = sent.acknowledged.get(number), places.get(key)
+        for call, before, offsets in bounds[key[0]] if when and place else ():
             lies = offsets.get(place.topic, [])
             if when < call.begun and place.partition < len(lies) and 0 <= lies[place.partition] < place.offset \
                     and ledger.wants(before, {**place.event, "purpose": 1, "region": home_of(before, place.event)}):
-                verdict.broken.append(f"rule 19: {event['eventId']} was acknowledged before {call.action} {call.request} and lies behind it")
+                verdict.broken.append(f"rule 19: {key} was acknowledged before {call.action} {call.request} and lies behind it")
 
 
 def home_of(version, event):

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 
-LATE_S = 65  # behind lib/objects' OBJECTS_PUT_TIMEOUT_MS
+LATE_S = 14  # behind lib/objects' OBJECTS_CALL_TIMEOUT_MS
 SLOW_S = (0.5, 3)
 STORE_S = 60
 HOP = {"connection", "transfer-encoding", "keep-alive", "date", "server"}

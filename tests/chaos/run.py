@@ -2,6 +2,7 @@
 
 TRAILBUS_TEST_MINUTES (4) and TRAILBUS_TEST_SEED: how long, and what is done when. The last lines say what is wrong, if anything is.
 """
+import concurrent.futures
 import os
 import pathlib
 import random
@@ -59,9 +60,12 @@ class Run:
         print(f"{time.monotonic() - self.began:.0f} s: {what}", flush=True)
 
     def start(self):
-        self.stack.up()
+        self.stack.start("redis")  # which chooses ports for all
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            list(pool.map(self.stack.start, ("kafka", "objects")))
+        self.stack.trailctl("topics", "apply")
+        self.stack.s3().create_bucket(Bucket="audit")
         self.proxy = put_between(self.stack)
-        self.stack.stop(*(file.stem for file in self.stack.run.glob("*.pid") if file.stem not in ("kafka", "redis", "objects")))
         self.fleet = faults.Fleet(self.stack)
         self.fleet.start_all()
         self.steady = [traffic.caller_of(self.stack, self.stack.account(), plan.REGIONS[n % 2]) for n in range(STEADY)]
@@ -97,6 +101,7 @@ class Run:
         done = {outcome: sum(call.outcome == outcome for call in self.calls) for outcome in ("done", "refused", "unclear")}
         self.say(f"{len(acknowledged)} of {len(self.sent.numbers)} events acknowledged; calls of owners: {done}; of the asker: "
                  f"{self.asker.answers} answered, {self.asker.unanswered} not")
+        self.fleet.stop("api")  # what it still does for callers that have gone is done then
         brokers = self.stack.env["TRAILBUS_KAFKA"]
         eventually(lambda: not self.still(oracle.behind(brokers)), QUIET_S, every=1, what="groups have committed all")
         eventually(lambda: not self.still(oracle.waiting(self.stack, self.prefixes)), QUIET_S, every=1, what="all is delivered")
@@ -107,7 +112,7 @@ class Run:
         return what
 
     def judge(self):
-        verdict = oracle.judge(self.stack, self.sent, self.prefixes, self.calls, list(zip(self.steady[:2], plan.REGIONS)), self.now)
+        verdict = oracle.judge(self.say, self.fleet, self.stack, self.sent, self.prefixes, self.calls, list(zip(self.steady[:2], plan.REGIONS)), self.now)
         self.say("judged")
         for name in list(self.fleet.running):
             self.fleet.stop(name)

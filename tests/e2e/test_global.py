@@ -274,10 +274,10 @@ def test_the_settings_before_an_event_decide_whatever_changes_and_is_killed(stac
     print(f"{sum(map(len, traffic.sent.values()))} events, changes: {dict(changes.made)}")
 
     brokers = stack.env["TRAILBUS_KAFKA"]
-    control = ledger.read_control(brokers)
-    assert routes.check(brokers, REGIONS, control) >= sum(is_global(one) for sent in traffic.sent.values() for one in sent)
-    for region in REGIONS:
-        log = ledger.read_log(brokers, f"events.{region}")
+    control, everywhere = ledger.read_control(brokers), ledger.read_log(brokers, "global")
+    logs = {region: ledger.read_log(brokers, f"events.{region}") for region in REGIONS}
+    assert routes.check(control, everywhere, logs) >= sum(is_global(one) for sent in traffic.sent.values() for one in sent)
+    for log in logs.values():
         for prefix in changes.prefixes:
             ledger.read(stack.s3(), control, stack.master_key(), BUCKET, prefix, log, quiet=True)
     for one in accounts:  # last, since each query is an event itself

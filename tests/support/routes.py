@@ -3,7 +3,6 @@ import collections
 import json
 
 import ledger
-import topics
 
 FOR_DELIVERY, FOR_HISTORY = 1, 2
 
@@ -23,34 +22,31 @@ def wants(version, one):
             and version["rw"].upper() in ("ALL", one["rw"]))
 
 
-def read_copies(brokers, regions):
-    """{origin of the event: {region: (purpose, partition, offset)}} of global events in all regions' logs."""
-    schema, copies = ledger.Schema("event.avsc"), collections.defaultdict(dict)
-    for region in regions:
-        for record in topics.records(brokers, f"events.{region}"):
-            if not record.value:
-                continue
-            one = schema.decode(record.value)
-            if one["global"]:
+def copies_in(logs):
+    """{origin of the event: {region: (purpose, partition, offset)}} of global events in all regions' logs ({region: ledger.Log})."""
+    copies = collections.defaultdict(dict)
+    for region, log in logs.items():
+        for (partition, offset), one in log.events.items():
+            if one and one["global"]:
                 key = json.dumps(one["origin"], sort_keys=True)
                 assert region not in copies[key], f"{one['id']} is in events.{region} twice"
                 assert one["region"] == region
-                copies[key][region] = (one["purpose"], record.partition, record.offset)
+                copies[key][region] = (one["purpose"], partition, offset)
     return copies
 
 
-def check(brokers, regions, control):
-    """Each event of `global` has the copies that the settings before it say, and there are no others. How many events."""
-    schema, copies, count = ledger.Schema("event.avsc"), read_copies(brokers, regions), 0
-    for record in topics.records(brokers, "global"):
-        if not record.value:
+def check(control, everywhere, logs):
+    """Each event of `global` (a ledger.Log) has the copies that the settings before it say, and there are no others. How many
+    events. The first region of `logs` is the one whose history keeps them."""
+    copies, count, storage = copies_in(logs), 0, next(iter(logs))
+    for (partition, offset), one in everywhere.events.items():
+        if not one:
             continue
-        one, expected = schema.decode(record.value), {regions[0]: FOR_HISTORY}
-        got = copies.pop(json.dumps(one["origin"], sort_keys=True), {})
+        expected, got = {storage: FOR_HISTORY}, copies.pop(json.dumps(one["origin"], sort_keys=True), {})
         for versions in control.values():
             if versions[0]["account"] != one["account"]:
                 continue
-            home, before = versions[0]["homeRegion"], in_force(versions, "global", record.partition, record.offset)
+            home, before = versions[0]["homeRegion"], in_force(versions, "global", partition, offset)
             if wants(before, one):
                 expected[home] = expected.get(home, 0) | FOR_DELIVERY
             if before and home in got:  # what lay before the event lies before its copy
