@@ -200,7 +200,7 @@ enum expectation {
 };
 struct published {
     enum expectation expect;
-    char id[16]; /* of the event */
+    char id[32]; /* of the event */
     struct str account, region;
     int32_t partition;
     int64_t offset, at_ms, said_s; /* said: eventTime */
