@@ -118,7 +118,7 @@ static int folder_list(DIR *folder, struct known_file **ret, size_t *ret_count)
     size_t count = 0, cap = 0;
     struct dirent *entry;
 
-    while ((entry = readdir(folder))) {
+    while (errno = 0, (entry = readdir(folder))) {
         struct known_file file = {.inode = entry->d_ino};
         if (!day_name_parse(str_from(entry->d_name), &file.day, &file.partition))
             continue;
@@ -132,6 +132,10 @@ static int folder_list(DIR *folder, struct known_file **ret, size_t *ret_count)
             files = grown;
         }
         files[count++] = file;
+    }
+    if (errno) { /* files that are not seen would be events that are not there */
+        free(files);
+        return -ERR_IO;
     }
     if (count > 0)
         qsort(files, count, sizeof *files, file_cmp);
@@ -190,7 +194,7 @@ static int store_refresh(struct history_reader *reader, struct store *store, str
     int r = folder_list(folder, &files, &count);
     closedir(folder);
     if (r < 0)
-        return r;
+        return why_set(reterr_why, r, "cannot look into '%s'", path);
     store_replace(reader, store, files, count);
     store->changed = st.st_mtim;
     store->settled = timespec_ms(now) - timespec_ms(st.st_mtim) > FOLDER_SETTLE_MS;
@@ -399,6 +403,8 @@ static int page_add(const struct search *s, int32_t day, const struct walker *at
     }
     struct str copy = arena_copy(s->arena, document);
     if (!copy.at) {
+        if (arena_error(s->arena) == -ERR_NOMEM)
+            return -ERR_NOMEM;
         if (page->count == 0)
             return why_set(reterr_why, -ERR_LIMIT, "an event of %zu bytes does not fit",
                            document.len);
@@ -523,7 +529,7 @@ int history_reader_query(struct history_reader *reader, const struct history_que
         return r;
     page.documents = arena_get(arena, query->limit * sizeof *page.documents);
     if (!page.documents)
-        return why_set(reterr_why, -ERR_LIMIT, "no room for a page");
+        return why_set(reterr_why, arena_error(arena), "no room for a page");
     reader->queries++;
     r = store_find(reader, query->region, &s.own, reterr_why);
     if (r == 0 && query->global_region.len > 0 && !str_eq(query->global_region, query->region))

@@ -107,61 +107,71 @@ static int set_headers(struct exchange *x, const struct http_request *request)
             return -ERR_NOMEM;
         x->headers = longer;
     }
-    (void)curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
-    return 0;
+    return curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers) ? -ERR_NOMEM : 0;
 }
 
+/* Each of these is a promise: a request that lacks one could be another request, or to somebody else. */
 static int set_method(struct exchange *x, const struct http_request *request)
 {
     AUTO_FREE char *method = str_dup(request->method);
+    bool head = str_eq(request->method, STR("HEAD"));
+    unsigned failed = 0;
 
     if (!method)
         return -ERR_NOMEM;
-    if (str_eq(request->method, STR("HEAD"))) {
-        (void)curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L);
+    if (head) {
+        failed |= curl_easy_setopt(x->easy, CURLOPT_NOBODY, 1L);
     } else if (!str_eq(request->method, STR("GET"))) {
         /* POSTFIELDS under another method: one request with a length, no chunks. */
-        (void)curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
-        (void)curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS,
-                               request->body.at ? request->body.at : "");
+        failed |=
+            curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
+        failed |=
+            curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, request->body.at ? request->body.at : "");
     }
-    (void)curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST,
-                           str_eq(request->method, STR("HEAD")) ? NULL : method);
-    return 0;
+    failed |= curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, head ? NULL : method);
+    return failed ? -ERR_NOMEM : 0;
+}
+
+static int set_options(struct exchange *x, const struct http_request *request)
+{
+    AUTO_FREE char *url = str_dup(request->url);
+    unsigned failed = 0;
+
+    if (!url)
+        return -ERR_NOMEM;
+    failed |= curl_easy_setopt(x->easy, CURLOPT_URL, url);
+    failed |= curl_easy_setopt(x->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    failed |= curl_easy_setopt(x->easy, CURLOPT_NOSIGNAL, 1L);
+    failed |= curl_easy_setopt(x->easy, CURLOPT_NOPROXY, "*");
+    failed |= curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
+    failed |= curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)HTTP_CONNECT_TIMEOUT_MS);
+    /* A body is sent at once; a store that would refuse it says so soon enough. Waiting for "100 continue"
+     * costs a second at servers that never say it, and an empty Expect header gets signed by some. */
+    failed |= curl_easy_setopt(x->easy, CURLOPT_EXPECT_100_TIMEOUT_MS, 1L);
+    failed |= curl_easy_setopt(x->easy, CURLOPT_PATH_AS_IS, 1L);
+    failed |= curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_bytes);
+    failed |= curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, &x->body);
+    failed |= curl_easy_setopt(x->easy, CURLOPT_HEADERFUNCTION, on_bytes);
+    failed |= curl_easy_setopt(x->easy, CURLOPT_HEADERDATA, &x->head);
+    failed |= curl_easy_setopt(x->easy, CURLOPT_ERRORBUFFER, x->why);
+    failed |= curl_easy_setopt(x->easy, CURLOPT_PRIVATE, x);
+    if (request->ca_file && *request->ca_file)
+        failed |= curl_easy_setopt(x->easy, CURLOPT_CAINFO, request->ca_file);
+    return failed ? -ERR_NOMEM : 0;
 }
 
 static struct exchange *exchange_new(const struct http_request *request)
 {
     struct exchange *x = calloc(1, sizeof(*x));
-    AUTO_FREE char *url = str_dup(request->url);
 
-    if (!x || !url)
-        goto fail;
+    if (!x)
+        return NULL;
     buf_init(&x->head, HTTP_HEADERS_SIZE_MAX);
     buf_init(&x->body, request->answer_max ? request->answer_max : HTTP_BODY_SIZE_MAX);
     x->easy = curl_easy_init();
-    if (!x->easy || set_headers(x, request) < 0 || set_method(x, request) < 0)
-        goto fail;
-    (void)curl_easy_setopt(x->easy, CURLOPT_URL, url);
-    (void)curl_easy_setopt(x->easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    (void)curl_easy_setopt(x->easy, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(x->easy, CURLOPT_NOPROXY, "*");
-    (void)curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
-    (void)curl_easy_setopt(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)HTTP_CONNECT_TIMEOUT_MS);
-    /* A body is sent at once; a store that would refuse it says so soon enough. Waiting for "100 continue"
-     * costs a second at servers that never say it, and an empty Expect header gets signed by some. */
-    (void)curl_easy_setopt(x->easy, CURLOPT_EXPECT_100_TIMEOUT_MS, 1L);
-    (void)curl_easy_setopt(x->easy, CURLOPT_PATH_AS_IS, 1L);
-    (void)curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_bytes);
-    (void)curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, &x->body);
-    (void)curl_easy_setopt(x->easy, CURLOPT_HEADERFUNCTION, on_bytes);
-    (void)curl_easy_setopt(x->easy, CURLOPT_HEADERDATA, &x->head);
-    (void)curl_easy_setopt(x->easy, CURLOPT_ERRORBUFFER, x->why);
-    (void)curl_easy_setopt(x->easy, CURLOPT_PRIVATE, x);
-    if (request->ca_file && *request->ca_file)
-        (void)curl_easy_setopt(x->easy, CURLOPT_CAINFO, request->ca_file);
-    return x;
-fail:
+    if (x->easy && set_headers(x, request) == 0 && set_method(x, request) == 0 &&
+        set_options(x, request) == 0)
+        return x;
     exchange_free(x);
     return NULL;
 }

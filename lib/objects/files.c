@@ -280,8 +280,10 @@ static size_t build_head(struct str body, const struct object_meta_field *meta, 
     buf_init(&fields, EXTRA_SIZE_MAX - 4);
     for (size_t i = 0; i < meta_count; i++)
         buf_addf(&fields, "%s=%s\n", meta[i].name, meta[i].value);
-    if (buf_error(&fields))
+    if (buf_error(&fields)) {
+        out->error = buf_error(&fields);
         return 0;
+    }
     lengths[0] = (unsigned char)((fields.len + 4) & 0xff);
     lengths[1] = (unsigned char)((fields.len + 4) >> 8);
     lengths[2] = 'T';
@@ -365,6 +367,8 @@ static int files_put(struct http *http, struct call *c, int64_t now_s, struct st
         taken = build_head(body, meta, meta_count, &head);
     if (!path_of(c, path, &bucket, &folder))
         bad(a, OBJECTS_REFUSED, OBJECTS_FAULT_OTHER, "the key cannot be a path");
+    else if (buf_error(&head) == -ERR_NOMEM)
+        bad(a, OBJECTS_UNCLEAR, OBJECTS_FAULT_TROUBLE, "no memory");
     else if (meta_count && !taken)
         bad(a, OBJECTS_REFUSED, OBJECTS_FAULT_OTHER, "no gzip member, which metadata needs");
     else if (stat_bucket(c, &owner) < 0)
@@ -597,15 +601,22 @@ static int read_folder(struct walk *w, struct names *names)
     return error ? -1 : 0;
 }
 
-static void take_key(struct walk *w, struct str key)
+/* -1 and errno. */
+static int take_key(struct walk *w, struct str key)
 {
     struct objects_result *result = &w->answer->result;
 
     if (result->key_count == OBJECTS_LIST_KEYS_MAX) {
         w->full = true;
-        return;
+        return 0;
     }
-    result->keys[result->key_count++] = arena_copy(w->answer->memory, key);
+    key = arena_copy(w->answer->memory, key);
+    if (!key.at) { /* a key that is left out could be the one that matters */
+        errno = ENOMEM;
+        return -1;
+    }
+    result->keys[result->key_count++] = key;
+    return 0;
 }
 
 /* Walks the folder w->path, whose path ends in '/'. -1 and errno. */
@@ -623,7 +634,8 @@ static int walk_folder(struct walk *w)
         struct str key = names.at[i];
 
         if (key.at[key.len - 1] != '/') {
-            take_key(w, key);
+            if (take_key(w, key) < 0)
+                return -1;
             continue;
         }
         if (w->root + key.len >= PATH_LEN_MAX)

@@ -68,7 +68,7 @@ static size_t entity(struct str text, char *ret)
     return numeric(text, ret);
 }
 
-/* Entities resolved. at == NULL: not well formed, or no memory. */
+/* Entities resolved. at == NULL: not well formed, or arena_error(). */
 static struct str plain_text(struct str text, struct arena *memory)
 {
     char *to = arena_get(memory, text.len + 1);
@@ -89,7 +89,7 @@ static struct str plain_text(struct str text, struct arena *memory)
         len++;
         i += taken;
     }
-    return str_of(to, len);
+    return to ? str_of(to, len) : STR_NONE;
 }
 
 int objects_list_parse(struct str xml, struct arena *memory, struct str **ret_keys,
@@ -103,10 +103,12 @@ int objects_list_parse(struct str xml, struct arena *memory, struct str **ret_ke
         return -ERR_INVALID;
     *ret_keys = arena_get(memory, OBJECTS_LIST_KEYS_MAX * sizeof(**ret_keys));
     if (!*ret_keys)
-        return -ERR_NOMEM;
+        return arena_error(memory);
     while (element(&rest, STR("<Key>"), STR("</Key>"), &text)) {
         struct str key = plain_text(text, memory);
 
+        if (arena_error(memory))
+            return arena_error(memory);
         if (!key.at || count == OBJECTS_LIST_KEYS_MAX)
             return -ERR_INVALID;
         (*ret_keys)[count++] = key;
@@ -119,6 +121,8 @@ int objects_list_parse(struct str xml, struct arena *memory, struct str **ret_ke
         if (!element(&rest, STR("<NextContinuationToken>"), STR("</NextContinuationToken>"), &text))
             return -ERR_INVALID;
         *ret_token = plain_text(text, memory);
+        if (arena_error(memory))
+            return arena_error(memory);
         if (!ret_token->at || ret_token->len == 0)
             return -ERR_INVALID;
     }

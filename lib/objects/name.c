@@ -103,11 +103,11 @@ bool object_name_parse(struct str key, struct object_name *ret)
 static void sign_fields(const struct object_meta_field *fields, const struct crypto_key *key,
                         struct str bucket, struct str object, char *ret_hex)
 {
-    AUTO_BUF struct buf text = {0}, hex = {0};
+    char text_room[16384], hex_room[65];
+    struct buf text = buf_over(text_room, sizeof(text_room));
+    struct buf hex = buf_over(hex_room, sizeof(hex_room));
     struct sha256 d;
 
-    buf_init(&text, 16384);
-    buf_init(&hex, 64);
     buf_addf(&text, STR_FMT "/" STR_FMT "\n", STR_ARG(bucket), STR_ARG(object));
     for (size_t i = 0; i < HMAC_FIELD; i++)
         if (i != COUNTS || fields[i].value[0]) /* objects had none once */
@@ -127,9 +127,9 @@ void object_meta_render(const struct object_meta *meta, const struct crypto_key 
                         struct str bucket, struct str object,
                         struct object_meta_field ret[OBJECT_META_FIELDS])
 {
-    AUTO_BUF struct buf hex = {0};
+    char hex_room[65];
+    struct buf hex = buf_over(hex_room, sizeof(hex_room));
 
-    buf_init(&hex, 64);
     buf_add_hex(&hex, meta->sha256.bytes, SHA256_SIZE);
     for (size_t i = 0; i < OBJECT_META_FIELDS; i++)
         (void)snprintf(ret[i].name, sizeof(ret[i].name), "%s", field_names[i]);

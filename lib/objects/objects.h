@@ -125,7 +125,7 @@ MUST_CHECK int objects_probe_begin(struct http *http, const struct objects_store
 enum objects_outcome objects_probe(const struct objects_store *store, int64_t now_s,
                                    struct str bucket, struct str prefix, struct objects_probe *ret);
 
-/* A page of ListObjectsV2, read. Pure. -ERR_INVALID when it is none. Slices lie in `memory`. */
+/* A page of ListObjectsV2, read. Pure. -ERR_INVALID when it is none; -ERR_LIMIT, -ERR_NOMEM. Slices lie in `memory`. */
 MUST_CHECK int objects_list_parse(struct str xml, struct arena *memory, struct str **ret_keys,
                                   size_t *ret_count, struct str *ret_token);
 

@@ -62,11 +62,15 @@ static int read_credentials(struct objects_store *s, struct why *why)
     AUTO_FREE char *path = credential_path(s->row.credentials_file);
     char text[CREDENTIALS_SIZE_MAX];
     struct str rest, line, name;
-    FILE *file = path ? fopen(path, "re") : NULL;
+    bool no_memory = false;
+    FILE *file;
     size_t len;
 
+    if (!path)
+        return -ERR_NOMEM;
+    file = fopen(path, "re");
     if (!file)
-        return why_set(why, -ERR_CONFIG, "cannot read credentials_file %s: %m", path ? path : "");
+        return why_set(why, -ERR_CONFIG, "cannot read credentials_file %s: %m", path);
     len = fread(text, 1, sizeof(text), file);
     (void)fclose(file);
     for (rest = str_of(text, len); str_split(&rest, '\n', &line);) {
@@ -75,11 +79,13 @@ static int read_credentials(struct objects_store *s, struct why *why)
         if (!str_split(&value, '=', &name) || !value.at)
             continue;
         if (str_eq(str_trim(name), STR("access_key_id")) && !s->access_key)
-            s->access_key = str_dup(str_trim(value));
+            no_memory |= !(s->access_key = str_dup(str_trim(value)));
         else if (str_eq(str_trim(name), STR("secret_access_key")) && !s->secret)
-            s->secret = str_dup(str_trim(value));
+            no_memory |= !(s->secret = str_dup(str_trim(value)));
     }
     crypto_wipe(text, sizeof(text));
+    if (no_memory)
+        return -ERR_NOMEM;
     if (!s->access_key || !s->secret)
         return why_set(why, -ERR_CONFIG, "%s must hold access_key_id=… and secret_access_key=…",
                        path);
@@ -227,6 +233,21 @@ static void address(struct wire *w, struct str bucket, struct str key, struct si
              STR_ARG(buf_str(&w->query)));
 }
 
+/* A request with a part missing would be another one: a list of everything, a PUT that may overwrite. */
+static int wire_error(const struct wire *w)
+{
+    const struct buf *parts[] = {&w->url,   &w->path, &w->canonical_path,
+                                 &w->query, &w->host, &w->authorization};
+
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        if (buf_error(parts[i]))
+            return buf_error(parts[i]);
+    for (size_t i = 0; i < w->line_count; i++)
+        if (buf_error(&w->lines[i]))
+            return buf_error(&w->lines[i]);
+    return 0;
+}
+
 /* `payload`: the body's SHA-256. OSS wants none, and takes Content-MD5 for the proof of the body. */
 static int sign_wire(struct wire *w, int64_t now_s, struct str method, const char *payload)
 {
@@ -254,10 +275,7 @@ static int sign_wire(struct wire *w, int64_t now_s, struct str method, const cha
         return r;
     add_header(w, "Authorization", buf_str(&w->authorization));
     w->list[w->line_count] = NULL;
-    return buf_error(&w->url) || buf_error(&w->path) || buf_error(&w->canonical_path) ||
-                   buf_error(&w->host)
-               ? -ERR_LIMIT
-               : 0;
+    return wire_error(w);
 }
 
 /* ---- answers ----------------------------------------------------------------------------------- */
@@ -286,6 +304,14 @@ static void unreadable(struct objects_result *result, const struct call *c)
     result->outcome = OBJECTS_REFUSED;
     result->fault = OBJECTS_FAULT_SILENT;
     (void)why_set(&result->why, 0, STR_FMT "/%s: the answer is not one of an object store",
+                  STR_ARG(c->store->place), c->bucket);
+}
+
+/* Nothing is wrong with the store. */
+static void no_room(struct objects_result *result, const struct call *c)
+{
+    *result = (struct objects_result){.outcome = OBJECTS_UNCLEAR, .fault = OBJECTS_FAULT_TROUBLE};
+    (void)why_set(&result->why, 0, STR_FMT "/%s: no memory for the answer",
                   STR_ARG(c->store->place), c->bucket);
 }
 
@@ -325,6 +351,7 @@ static void on_answer(void *arg, const struct http_answer *answer)
     AUTO(arena_free) struct arena *memory = NULL;
     struct answered answered = {answer, words_of(c->store)->meta};
     struct objects_result result = {0};
+    int r;
 
     judge(c, answer, &result);
     if (result.outcome == OBJECTS_OK && c->hmac_key)
@@ -335,8 +362,12 @@ static void on_answer(void *arg, const struct http_answer *answer)
         result.body = answer->body;
     if (result.outcome == OBJECTS_OK && c->listing) {
         memory = arena_new(OBJECTS_LIST_MEMORY_MAX);
-        if (!memory || objects_list_parse(answer->body, memory, &result.keys, &result.key_count,
-                                          &result.next_token) < 0)
+        r = memory ? objects_list_parse(answer->body, memory, &result.keys, &result.key_count,
+                                        &result.next_token)
+                   : -ERR_NOMEM;
+        if (r == -ERR_NOMEM)
+            no_room(&result, c);
+        else if (r < 0)
             unreadable(&result, c);
     }
     if (result.outcome == OBJECTS_OK && c->versioning)

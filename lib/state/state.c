@@ -125,6 +125,7 @@ static int connect_redis(struct state *s, struct why *reterr_why)
 {
     struct timeval timeout = {.tv_usec = STATE_CALL_MS * 1000};
     redisReply *reply;
+    int r = 0;
 
     s->redis = s->path ? redisConnectUnixWithTimeout(s->path, timeout)
                        : redisConnectWithTimeout(s->host, s->port, timeout);
@@ -139,8 +140,10 @@ static int connect_redis(struct state *s, struct why *reterr_why)
     reply = redisCommand(s->redis, "SELECT %s", s->db);
     if (!reply)
         return why_set(reterr_why, -ERR_UNAVAILABLE, "Redis at %s: %s", s->host, s->redis->errstr);
+    if (reply->type == REDIS_REPLY_ERROR) /* else all that follows would go to another database */
+        r = why_set(reterr_why, -ERR_UNAVAILABLE, "Redis at %s: %s", s->host, reply->str);
     freeReplyObject(reply);
-    return 0;
+    return r;
 }
 
 static int exchange(struct state *s, struct why *reterr_why)

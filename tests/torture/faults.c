@@ -19,6 +19,7 @@
 enum kind {
     MEMORY,
     FILES,
+    OTHERS, /* fault_here() */
     KINDS,
 };
 
@@ -126,14 +127,20 @@ static void given_back(const void *at)
     (void)pthread_mutex_unlock(&f.lock);
 }
 
+static void *none(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
 void *__wrap_malloc(size_t size)
 {
-    return fails(MEMORY, "malloc") ? NULL : taken(__real_malloc(size));
+    return fails(MEMORY, "malloc") ? none() : taken(__real_malloc(size));
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-    return fails(MEMORY, "calloc") ? NULL : taken(__real_calloc(count, size));
+    return fails(MEMORY, "calloc") ? none() : taken(__real_calloc(count, size));
 }
 
 void *__wrap_realloc(void *at, size_t size)
@@ -141,7 +148,7 @@ void *__wrap_realloc(void *at, size_t size)
     void *now;
 
     if (fails(MEMORY, "realloc"))
-        return NULL;
+        return none();
     if (at)
         given_back(at);
     now = __real_realloc(at, size);
@@ -193,6 +200,8 @@ int __real_flock(int fd, int operation);
 int __wrap_flock(int fd, int operation);
 DIR *__real_opendir(const char *path);
 DIR *__wrap_opendir(const char *path);
+struct dirent *__real_readdir(DIR *dir);
+struct dirent *__wrap_readdir(DIR *dir);
 FILE *__real_fopen(const char *path, const char *mode);
 FILE *__wrap_fopen(const char *path, const char *mode);
 
@@ -274,6 +283,15 @@ DIR *__wrap_opendir(const char *path)
     return __real_opendir(path);
 }
 
+struct dirent *__wrap_readdir(DIR *dir)
+{
+    if (fails(FILES, "readdir")) {
+        errno = EIO;
+        return NULL;
+    }
+    return __real_readdir(dir);
+}
+
 FILE *__wrap_fopen(const char *path, const char *mode)
 {
     if (fails(FILES, "fopen")) {
@@ -313,6 +331,18 @@ bool fault_over(void)
     failed = f.failed;
     (void)pthread_mutex_unlock(&f.lock);
     return failed;
+}
+
+bool fault_here(const char *what)
+{
+    return fails(OTHERS, what);
+}
+
+void fault_pause(bool on)
+{
+    (void)pthread_mutex_lock(&f.lock);
+    f.counting = !on;
+    (void)pthread_mutex_unlock(&f.lock);
 }
 
 bool fault_is_memory(void)
@@ -413,8 +443,8 @@ static void run_scenario(const struct scenario *s, size_t only)
     if (run_once(s, 0, false) < 0)
         tell("goes wrong by itself");
     calls = f.calls;
-    (void)printf("%-24s %6zu calls (%zu for memory, %zu of files)", s->name, calls,
-                 f.of_kind[MEMORY], f.of_kind[FILES]);
+    (void)printf("%-24s %6zu calls (memory %zu, files %zu, others %zu)", s->name, calls,
+                 f.of_kind[MEMORY], f.of_kind[FILES], f.of_kind[OTHERS]);
     memcpy(f.right, f.notes, f.note_len);
     f.right_len = f.note_len;
     f.right[f.right_len] = '\0';

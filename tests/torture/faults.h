@@ -31,6 +31,10 @@ void note_str(const char *name, struct str text);
 /* From here on nothing fails: to see that what failed before can be done again. False: nothing has failed yet, and from
  * here on nothing will. */
 bool fault_over(void);
+/* A call of another kind, of which a test's own wrapper asks whether it is to fail. */
+bool fault_here(const char *what);
+/* What the scenario itself needs is neither counted nor fails. */
+void fault_pause(bool on);
 /* Whether the call that fails in this run is one for memory. */
 bool fault_is_memory(void);
 

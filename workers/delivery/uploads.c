@@ -97,11 +97,13 @@ static void request_free(struct request *q)
 }
 AUTO_DEFINE(struct request, request_free)
 
+/* NULL without memory. */
 static struct request *request_new(struct uploads *u, const struct delivery_effect *e)
 {
     struct request *q = calloc(1, sizeof(*q));
 
-    CHECK(q);
+    if (!q)
+        return NULL;
     *q = (struct request){.uploads = u,
                           .kind = e->kind,
                           .stream = e->stream,
@@ -111,9 +113,11 @@ static struct request *request_new(struct uploads *u, const struct delivery_effe
                           .chain = str_dup(e->chain),
                           .partition = e->partition,
                           .created_s = e->created_s};
-    CHECK(q->trail && q->bucket && q->prefix && q->chain);
     buf_init(&q->body, BATCH_SIZE_MAX);
-    return q;
+    if (q->trail && q->bucket && q->prefix && q->chain)
+        return q;
+    request_free(q);
+    return NULL;
 }
 
 static enum delivery_outcome outcome_of(enum objects_outcome outcome)
@@ -189,8 +193,11 @@ static void list_page(struct request *request, struct str token, int64_t now_s)
     object_folder(str_from(q->prefix), EVENT_TYPE, q->uploads->region, &folder);
     object_day_prefix(str_from(q->prefix), EVENT_TYPE, q->uploads->region,
                       (q->created_s - DAY_S) * 1000, &after);
-    if (store && objects_list(q->uploads->http, store, now_s, str_from(q->bucket), buf_str(&folder),
-                              token.len ? STR("") : buf_str(&after), token, on_listed, sent) == 0) {
+    if (buf_error(&folder) || buf_error(&after)) /* it would list everything */
+        none.outcome = OBJECTS_UNCLEAR;
+    else if (store &&
+             objects_list(q->uploads->http, store, now_s, str_from(q->bucket), buf_str(&folder),
+                          token.len ? STR("") : buf_str(&after), token, on_listed, sent) == 0) {
         q = NULL;
         return;
     }
@@ -198,6 +205,18 @@ static void list_page(struct request *request, struct str token, int64_t now_s)
         none.outcome = OBJECTS_UNCLEAR;
     q = NULL;
     on_listed(sent, &none);
+}
+
+static void begin_list(struct uploads *u, const struct delivery_effect *e, int64_t now_s)
+{
+    struct request *q = request_new(u, e);
+
+    if (q)
+        list_page(q, STR(""), now_s);
+    else if (e->kind == DELIVERY_PROBE)
+        delivery_probed(u->delivery, e->stream, DELIVERY_UNCLEAR, "no memory");
+    else
+        delivery_listed(u->delivery, e->stream, DELIVERY_UNCLEAR, false, 0, 0, "no memory");
 }
 
 /* ---- the probe (rule 15) -------------------------------------------------------------------------------- */
@@ -246,8 +265,8 @@ static void probe_begin(struct uploads *u, const struct delivery_effect *e,
     struct request *q = request_new(u, e);
 
     *b = (struct bucket){.name = str_dup(e->bucket), .state = PROBE_ASKED};
-    CHECK(b->name);
-    if (objects_probe_begin(u->http, store, now_s, e->bucket, e->prefix, on_probed, q) == 0)
+    if (q && b->name &&
+        objects_probe_begin(u->http, store, now_s, e->bucket, e->prefix, on_probed, q) == 0)
         return;
     bucket_forget(u, b);
     request_free(q);
@@ -328,6 +347,8 @@ static int put(struct uploads *u, const struct delivery_effect *e,
     struct request *sent = q;
     int r;
 
+    if (!q)
+        return -ERR_NOMEM;
     buf_init(&plain, BATCH_SIZE_MAX);
     buf_init(&key, OBJECT_KEY_SIZE_MAX);
     r = build_array(e, &plain);
@@ -398,7 +419,7 @@ static void begin_head(struct uploads *u, const struct delivery_effect *e, int64
     buf_init(&key, OBJECT_KEY_SIZE_MAX);
     object_key(e->prefix, EVENT_TYPE, u->region, e->first_time_ms, e->partition, e->meta.first,
                e->chain, &key);
-    if (store && buf_error(&key) == 0 &&
+    if (q && store && buf_error(&key) == 0 &&
         objects_head(u->http, store, now_s, e->bucket, buf_str(&key), &u->hmac_key, on_head,
                      sent) == 0)
         q = NULL;
@@ -417,7 +438,7 @@ void uploads_begin(struct uploads *u, const struct delivery_effect *e, int64_t n
         begin_head(u, e, now_s);
         break;
     default:
-        list_page(request_new(u, e), STR(""), now_s);
+        begin_list(u, e, now_s);
         break;
     }
 }
