@@ -3,6 +3,7 @@ import itertools
 import json
 import random
 import re
+import select
 import socket
 import subprocess
 import time
@@ -508,7 +509,7 @@ def test_an_event_of_this_second_is_found(stack, fresh):
              "eventTime": sdk.iso(time.time())}
     assert fresh.lookup()["EndTime"] > event["eventTime"]
     load.Sender(stack.env["TRAILBUS_KAFKA"], REGION, [(account, json.dumps(event))], 10).join()
-    eventually(lambda: fresh.lookup(("EventId", "now-1"))["Events"], 5)
+    eventually(lambda: fresh.lookup(("EventId", "now-1"))["Events"])
 
 
 # --- Who may ask -------------------------------------------------------------------------------------------
@@ -759,9 +760,8 @@ def test_connections_that_say_nothing_hold_nobody_up(api, one):
     try:
         for connection in silent:
             connection.sendall(b"POST / HTTP/1.1\r\nHost:")
-        began = time.monotonic()
         assert one("DescribeRegions")["RequestId"]
-        assert time.monotonic() - began < 5
+        assert not select.select(silent, [], [], 0)[0], "it waited until they were shut out"
     finally:
         for connection in silent:
             connection.close()

@@ -1,5 +1,6 @@
 """Trails are changed while events come and workers die: each event lies where the settings before it say, and nobody hides an
 act by changing the trail right after it."""
+import concurrent.futures
 import json
 import os
 import random
@@ -18,7 +19,7 @@ import sdk
 from wait import eventually
 
 REGION = "cn-hangzhou"
-ACCOUNTS, RATE, SECONDS, KILLS = 6, 500, 25, 6
+ACCOUNTS, RATE, SECONDS, KILLS = 6, 500, 18, 5
 WORKERS = ["normalizer", "delivery", "router", "api"]
 
 
@@ -103,6 +104,7 @@ def test_each_event_lies_where_the_settings_before_it_say(stack):
             stack.kill(worker)
             stack.start(worker)
         sender.join(120)
+    eventually(lambda: sum(one.changes for one in owners) >= 10 * ACCOUNTS or any(one.error for one in owners), 180)
     for one in owners:
         one.finish()
     proof.wait_until_quiet(stack)
@@ -119,7 +121,6 @@ def test_each_event_lies_where_the_settings_before_it_say(stack):
                 assert event not in seen, f"{event} lies in {seen[event]} and in {prefix}"
                 seen[event] = prefix
         assert seen, f"account {one.account}: nothing was delivered"
-    assert changes >= 10 * ACCOUNTS
 
 
 # --- Nothing can be hidden -----------------------------------------------------------------------------------
@@ -150,20 +151,29 @@ def hidden_in(stack, one, event):
     return event["eventId"] not in proof.in_buckets(stack, [one])[one.account]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_an_act_is_not_hidden_by_what_is_done_to_the_trail_behind_it(stack, way):
-    action, parameters = WAYS[way]
-    [one] = proof.auditors(stack, 1, f"hide-{list(WAYS).index(way)}")
-    event = act(one.account, 1)
+def test_an_act_is_not_hidden_by_what_is_done_to_the_trail_behind_it(stack):
+    """Each way by an account of its own, all while the normalizer stands still."""
+    who = dict(zip(WAYS, proof.auditors(stack, len(WAYS), "hide")))
+    events = {way: act(one.account, 1) for way, one in who.items()}
     slow = stack.pid(f"normalizer@{REGION}")
+
+    def hide(way):
+        action, parameters = WAYS[way]
+        who[way].caller(action, name="trail-1", **parameters)
+
     os.kill(slow, signal.SIGSTOP)
     try:
-        publish(stack, event)
+        for event in events.values():
+            publish(stack, event)
         threading.Timer(2, os.kill, (slow, signal.SIGCONT)).start()
-        one.caller(action, name="trail-1", **parameters)
+        with concurrent.futures.ThreadPoolExecutor(len(WAYS)) as pool:
+            list(pool.map(hide, WAYS))
     finally:
         os.kill(slow, signal.SIGCONT)
-    assert not hidden_in(stack, one, event)
+    proof.wait_until_quiet(stack)
+    found = proof.in_buckets(stack, list(who.values()))
+    hidden = [way for way, one in who.items() if events[way]["eventId"] not in found[one.account]]
+    assert not hidden
 
 
 def test_what_cannot_be_waited_for_is_refused_and_changes_nothing(stack):

@@ -21,7 +21,7 @@ import load
 from wait import eventually
 
 REGION = "cn-hangzhou"
-EVENTS, ROUNDS, ACCOUNTS = 4000, 4, 8
+EVENTS, ROUNDS, ACCOUNTS = 3000, 3, 6
 NOW = datetime.datetime.now(datetime.timezone.utc)
 
 

@@ -1,6 +1,7 @@
 """Workers are killed at random moments while events come: each event is still there exactly once, unchanged."""
 import collections
 import concurrent.futures
+import itertools
 import os
 import random
 import signal
@@ -19,6 +20,7 @@ EVENTS = int(os.environ.get("TRAILBUS_TEST_EVENTS", 60_000))
 ACCOUNTS, KILLS, SECONDS = 12, 10, 30
 BUSY = 20  # offsets behind the end: more than the markers of a transaction
 COUNTED = 1000  # records in flight, at most
+LOADS_MAX = 4  # one after the other, until there were enough kills: they take longer on a slow machine
 
 
 class Killer:
@@ -42,9 +44,11 @@ class Killer:
         least = min((self.kills[worker] for worker in busy), default=0)
         return self.rng.choice([worker for worker in busy if self.kills[worker] == least]) if busy else None
 
-    def kill(self):
-        """Once; only a kill with work in flight counts."""
-        worker = eventually(self.victim)
+    def kill(self, sender):
+        """Once, if somebody has work before all is sent; only a kill with work in flight counts."""
+        worker = eventually(lambda: self.victim() or (sender.ended() and "nobody"))
+        if worker == "nobody":
+            return
         pid, before_ms = self.stack.pid(f"{worker}@{REGION}"), time.time() * 1000
         os.kill(pid, signal.SIGKILL)
         topic = proof.inputs(REGION)[worker]
@@ -72,20 +76,23 @@ def test_each_event_is_there_once_though_workers_are_killed(stack):
     moments = sorted(rng.uniform(0.05, 0.9) * SECONDS for _ in range(KILLS))
 
     def sent():
-        return load.events(seed, EVENTS, accounts, REGION, now)
+        return itertools.chain(*(load.events(seed + part, EVENTS, accounts, REGION, now) for part in range(loads)))
 
     def say(what):
         print(f"{time.monotonic() - killer.began:.1f} s: {what}")
 
-    killer = Killer(stack, rng)
-    with load.Load(stack.env["TRAILBUS_KAFKA"], EVENTS / SECONDS, seed, EVENTS, accounts, REGION, now) as sender:
-        while killer.kills.total() < KILLS:
-            moment = killer.began + moments[killer.kills.total()]
-            time.sleep(max(0, moment - time.monotonic()))  # the moment is what is random
-            killer.kill()
-        say("ten kills")
-        sender.join(120)
-    say(f"{EVENTS} events are sent")
+    killer, loads = Killer(stack, rng), 0
+    while killer.kills.total() < KILLS:
+        assert loads < LOADS_MAX, f"only {killer.kills.total()} kills met work in flight"
+        with load.Load(stack.env["TRAILBUS_KAFKA"], EVENTS / SECONDS, seed + loads, EVENTS, accounts, REGION, now) as sender:
+            loads += 1
+            while killer.kills.total() < KILLS and not sender.ended():
+                moment = killer.began + moments[killer.kills.total()]
+                time.sleep(max(0, moment - time.monotonic()))  # the moment is what is random
+                killer.kill(sender)
+            say(f"{killer.kills.total()} kills")
+            sender.join(120)
+    say(f"{loads * EVENTS} events are sent")
     killer.finish()
     proof.wait_until_quiet(stack)
     say("quiet")

@@ -40,7 +40,7 @@ def test_two_normalizers_share_a_region_and_one_leaves(stack):
     seed, now = load.seed(), int(time.time())
     who = proof.auditors(stack, 4, "shared")
     accounts, rate = [one.account for one in who], 100
-    count = rate * 25
+    count = rate * 15
 
     def sent():
         return load.events(seed, count, accounts, REGION, now)
@@ -63,7 +63,7 @@ def test_sigterm_drains_with_exit_code_0(stack):
     rng = random.Random(seed)
     who = proof.auditors(stack, 4, "drained")
     accounts, rate = [one.account for one in who], 200
-    count = rate * 30
+    count = rate * 18
 
     def sent():
         return load.events(seed, count, accounts, REGION, now)

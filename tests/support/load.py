@@ -127,6 +127,9 @@ class Load:
         """Returns when all is acknowledged."""
         assert self._process.wait(timeout) == 0, "the events could not be published"
 
+    def ended(self):
+        return self._process.poll() is not None
+
     def __enter__(self):
         return self
 

@@ -19,7 +19,7 @@ from alibabacloud_tea_openapi.models import Config
 
 VERSION = "2020-07-06"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 # --- The SDK -----------------------------------------------------------------------------------------------

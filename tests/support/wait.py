@@ -2,7 +2,7 @@
 import time
 
 
-def eventually(check, seconds=30, every=0.1, what=None):
+def eventually(check, seconds=60, every=0.1, what=None):
     """Asks `check` until it answers something true, and returns that. What it raises or says at the end is told."""
     until = time.monotonic() + seconds
     while True:
