@@ -4,6 +4,8 @@
  *     history sqlite DIRECTORY EVENTS    the same documents into one table without an index, committed as often
  *     history lookup DIRECTORY QUERIES   asks what ingest has stored; prints percentiles in ms
  *
+ * A fifth argument is the first day of the events, since 1970.
+ *
  * Prints JSON. Events are of ACCOUNTS accounts (one of them has a tenth), 30 days, in the order of their times, as they come.
  */
 #include <inttypes.h>
@@ -20,11 +22,11 @@
 #define DAY_MS       (24 * 3600 * 1000LL)
 #define COMMIT       5000 /* events; what a worker commits at most */
 #define REGION       "cn-hangzhou"
-#define FIRST_DAY    20000
 #define PAGE_MEMORY  (64 << 20)
 #define DOCUMENT_MAX 4096
 
 static uint64_t seed = 88172645463325252U;
+static int64_t first_day = 20000; /* of the events, since 1970 */
 
 static uint64_t draw(uint64_t below)
 {
@@ -79,7 +81,7 @@ static void make(struct made *m, size_t i, size_t count)
     const char *const *name = names[draw(6)];
     bool reads = strncmp(name[1], "Describe", 8) == 0;
     int64_t time_ms =
-        FIRST_DAY * DAY_MS + (int64_t)((double)i / (double)count * DAYS * (double)DAY_MS);
+        first_day * DAY_MS + (int64_t)((double)i / (double)count * DAYS * (double)DAY_MS);
     int len;
 
     (void)snprintf(m->id, sizeof(m->id), "%016" PRIx64 "-%zu", draw(UINT64_MAX), i);
@@ -214,8 +216,8 @@ static void draw_query(struct history_query *q, char account[24])
     account_of(draw(4) == 0 ? 0 : draw(ACCOUNTS), account);
     *q = (struct history_query){.region = STR(REGION),
                                 .account = str_from(account),
-                                .start_ms = FIRST_DAY * DAY_MS,
-                                .end_ms = (FIRST_DAY + DAYS) * DAY_MS,
+                                .start_ms = first_day * DAY_MS,
+                                .end_ms = (first_day + DAYS) * DAY_MS,
                                 .direction = draw(4) == 0 ? HISTORY_FORWARD : HISTORY_BACKWARD,
                                 .limit = draw(2) ? 20 : 50};
     if (draw(3) == 0) /* a week of it */
@@ -301,8 +303,10 @@ static void lookup(const char *directory, size_t count)
 
 int main(int argc, char **argv)
 {
-    size_t count = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
+    size_t count = argc >= 4 ? strtoul(argv[3], NULL, 10) : 0;
 
+    if (argc == 5)
+        first_day = strtol(argv[4], NULL, 10);
     if (count && strcmp(argv[1], "ingest") == 0)
         ingest(argv[2], count);
     else if (count && strcmp(argv[1], "sqlite") == 0)
@@ -310,6 +314,6 @@ int main(int argc, char **argv)
     else if (count && strcmp(argv[1], "lookup") == 0)
         lookup(argv[2], count);
     else
-        return fprintf(stderr, "history ingest|sqlite|lookup DIRECTORY COUNT\n"), 2;
+        return fprintf(stderr, "history ingest|sqlite|lookup DIRECTORY COUNT [FIRST_DAY]\n"), 2;
     return 0;
 }
