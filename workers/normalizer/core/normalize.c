@@ -76,6 +76,7 @@ struct normalizer {
     struct buf parameters;                 /* requestParameterJson that we made */
     struct buf document, encoded;
     struct arena *arena;
+    int failed; /* in this record: a text that could not be masked */
     struct event event;
     uint32_t at[MEMBER_COUNT];
     bool finished; /* it is read back: see normalize_read_back() */
@@ -239,7 +240,7 @@ static int check_types(struct normalizer *n, struct normalize_result *ret)
     return 0;
 }
 
-static struct str text_at(struct normalizer *n, uint32_t token)
+static struct str plain_at(struct normalizer *n, uint32_t token)
 {
     struct str s;
 
@@ -247,6 +248,36 @@ static struct str text_at(struct normalizer *n, uint32_t token)
         return STR("");
     s = json_text(&n->json, token, n->arena);
     return s.at ? s : STR("");
+}
+
+/* A text of JSON that holds a secret, without it. One that grows too large by that makes the document too large as well. */
+static struct str masked_at(struct normalizer *n, uint32_t token)
+{
+    AUTO_BUF struct buf shown = {0}, plain = {0};
+    struct str s = STR_NONE;
+
+    buf_init(&shown, JSON_TEXT_MAX);
+    buf_init(&plain, JSON_TEXT_MAX);
+    secrets_render(&n->json, token, &shown);
+    if (buf_error(&shown) == 0)
+        json_unescape(str_of(shown.at + 1, shown.len - 2), &plain);
+    if (buf_error(&shown) == -ERR_NOMEM || buf_error(&plain) == -ERR_NOMEM)
+        n->failed = -ERR_NOMEM;
+    else if (buf_error(&shown) == 0 && buf_error(&plain) == 0)
+        s = arena_copy(n->arena, buf_str(&plain));
+    return s.at ? s : STR("");
+}
+
+/* As the document says it: the envelope knows no more. */
+static struct str text_at(struct normalizer *n, uint32_t token)
+{
+    int secret = 0;
+
+    if (token && n->json.tokens[token].type == JSON_STRING && n->json.tokens[token].escaped)
+        secret = secrets_below(&n->json, token);
+    if (secret < 0)
+        n->failed = secret;
+    return secret == 1 ? masked_at(n, token) : plain_at(n, token);
 }
 
 static struct str text_of(struct normalizer *n, enum member m)
@@ -465,10 +496,15 @@ static void resources_from_object(struct normalizer *n, uint32_t object)
     for (uint32_t key = object + 1; key < json->tokens[object].next;
          key = json->tokens[key + 1].next) {
         struct str type = json_text(json, key, n->arena);
+        int secret = secrets_masks_member(json, key);
 
-        if (json->tokens[key + 1].type == JSON_STRING)
+        if (secret < 0)
+            n->failed = secret;
+        if (secret)
+            resource_add(&n->event, type, STR(SECRET_MASK));
+        else if (json->tokens[key + 1].type == JSON_STRING)
             resource_add(&n->event, type, text_at(n, key + 1));
-        if (json->tokens[key + 1].type != JSON_ARRAY)
+        if (secret || json->tokens[key + 1].type != JSON_ARRAY)
             continue;
         for (uint32_t item = key + 2; item < json->tokens[key + 1].next;
              item = json->tokens[item].next)
@@ -544,7 +580,7 @@ static void render_parameter_json(struct normalizer *n, uint32_t value, struct b
         secrets_render(&n->json, value, out);
         return;
     }
-    r = text_holds_secret(n, text_at(n, value));
+    r = text_holds_secret(n, plain_at(n, value));
     if (r == 0) {
         buf_add_str(out, json_raw(&n->json, value));
         return;
@@ -749,6 +785,12 @@ static int render(struct normalizer *n, struct normalize_result *ret)
     return r;
 }
 
+/* The error of a text that could not be read. */
+static int lacking(const struct normalizer *n)
+{
+    return n->failed ? n->failed : arena_error(n->arena);
+}
+
 int normalize_read_back(struct normalizer *n, struct str document, struct event *ret,
                         struct why *reterr_why)
 {
@@ -757,6 +799,7 @@ int normalize_read_back(struct normalizer *n, struct str document, struct event 
     int r;
 
     arena_reset(n->arena);
+    n->failed = 0;
     n->event = (struct event){.region = n->settings.region,
                               .purpose = EVENT_FOR_DELIVERY | EVENT_FOR_HISTORY,
                               .document = document};
@@ -769,8 +812,8 @@ int normalize_read_back(struct normalizer *n, struct str document, struct event 
     find_members(n);
     r = is_inner(n) ? read_inner(n, &in, &result) : read_management(n, &in, &result);
     n->finished = false;
-    if (arena_error(n->arena))
-        return arena_error(n->arena);
+    if (lacking(n))
+        return lacking(n);
     if (r < 0)
         return r;
     if (r > 0)
@@ -787,6 +830,7 @@ int normalize(struct normalizer *n, const struct normalize_input *in, struct nor
 
     *ret = (struct normalize_result){.outcome = NORMALIZED};
     arena_reset(n->arena);
+    n->failed = 0;
     n->event = (struct event){.region = n->settings.region,
                               .purpose = EVENT_FOR_DELIVERY | EVENT_FOR_HISTORY,
                               .received_ms = in->received_ms,
@@ -798,8 +842,8 @@ int normalize(struct normalizer *n, const struct normalize_input *in, struct nor
     }
     if (r == 0)
         r = render(n, ret);
-    if (arena_error(n->arena)) /* a text that was not there to be read: no verdict holds */
-        r = arena_error(n->arena);
+    if (lacking(n)) /* a text that was not there to be read: no verdict holds */
+        r = lacking(n);
     if (r == -ERR_LIMIT)
         r = VERDICT(ret, REJECTED_TOO_LARGE, "texts of over %d bytes", ARENA_SIZE_MAX);
     if (r < 0)

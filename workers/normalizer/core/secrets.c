@@ -95,6 +95,11 @@ static int key_is_secret(const struct json *json, uint32_t key)
     return buf_error(&plain) ? buf_error(&plain) : secret_name(buf_str(&plain));
 }
 
+int secrets_masks_member(const struct json *json, uint32_t key)
+{
+    return tells_nothing(json, key + 1) ? 0 : key_is_secret(json, key);
+}
+
 /* ---- JSON inside a string, as bodies of requests travel ---------------------------------------------- */
 
 #define TEXTS_DEPTH_MAX 3 /* in one another */
@@ -151,7 +156,7 @@ static int below(const struct json *json, uint32_t value, int depth)
 
     if (json->tokens[value].type == JSON_OBJECT)
         for (uint32_t key = value + 1; key < end && r == 0; key = json->tokens[key + 1].next) {
-            r = tells_nothing(json, key + 1) ? 0 : key_is_secret(json, key);
+            r = secrets_masks_member(json, key);
             if (r == 0)
                 r = below(json, key + 1, depth);
         }
@@ -178,7 +183,7 @@ static void fail(struct buf *out, int r)
 
 static bool masks(const struct json *json, uint32_t key, struct buf *out)
 {
-    int r = tells_nothing(json, key + 1) ? 0 : key_is_secret(json, key);
+    int r = secrets_masks_member(json, key);
 
     if (r < 0)
         fail(out, r);

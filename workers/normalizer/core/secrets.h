@@ -22,6 +22,9 @@ void secrets_render(const struct json *json, uint32_t value, struct buf *out);
 /* The same for the value of the member whose key is the token `key`, which may say that it is one. */
 void secrets_render_member(const struct json *json, uint32_t key, struct buf *out);
 
+/* Whether that member's value is replaced as a whole: 1 or 0; -ERR_NOMEM. */
+MUST_CHECK int secrets_masks_member(const struct json *json, uint32_t key);
+
 /* Whether there is any below `value`: 1 or 0; -ERR_NOMEM. */
 MUST_CHECK int secrets_below(const struct json *json, uint32_t value);
 

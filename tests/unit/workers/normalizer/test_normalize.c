@@ -616,12 +616,17 @@ static void secrets_are_masked_wherever_they_stand(void **state)
         "\"requestParameterJson\":{\"Password\":\"hunter2\"}",
         "\"requestParameters\":{\"Body\":\"{\\\"Password\\\":\\\"hunter2\\\"}\"}",
         "\"responseElements\":\"[{\\\"Secret\\\":\\\"hunter2\\\"}]\"",
+        "\"referencedResources\":{\"Password\":\"hunter2\"}",
+        "\"referencedResources\":{\"Password\":[\"hunter2\"]}",
+        "\"referencedResources\":{\"A\":[\"{\\\"Password\\\":\\\"hunter2\\\"}\"]}",
+        "\"resourceType\":\"A\",\"resourceName\":\"{\\\"Password\\\":\\\"hunter2\\\"}\"",
+        "\"userIdentity\":{\"userName\":\"{\\\"Password\\\":\\\"hunter2\\\"}\"}",
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(members); i++) {
         must_run_with(members[i]);
-        if (str_find(event.document, STR("hunter2"), NULL) ||
+        if (str_find(result.event, STR("hunter2"), NULL) || /* the envelope included */
             !str_find(event.document, STR(SECRET_MASK), NULL))
             fail_msg("%s gives " STR_FMT, members[i], STR_ARG(event.document));
     }
