@@ -20,7 +20,9 @@ static const struct option_spec delivery_options[] = {
     OPTION_RANGE("retry_max_ms", struct delivery_section, retry_max_ms, "15000", 1, 3600000,
                  "Longest pause."),
     OPTION_RANGE("retention_ms", struct delivery_section, retention_ms, "604800000", 60000,
-                 INT64_MAX, "The topics' retention; a buffer older than half of it is read again."),
+                 INT64_MAX,
+                 "The topics' retention; a buffer older than half of it is read again, and "
+                 "written after a quarter."),
     OPTION_RANGE("progress_ms", struct delivery_section, progress_ms, "5000", 100, 600000,
                  "How often progress of quiet trails and offsets are written."),
     OPTIONS_END,

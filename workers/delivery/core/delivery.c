@@ -1123,10 +1123,17 @@ static int64_t buffer_age_ms(const struct delivery *d, const struct stream *s)
     return s->count ? d->now_ms - s->records[0]->taken_ms : 0;
 }
 
+/* Well before it is too old to be sent (rule 10), whatever is asked for: else it would be forgotten and read again
+ * for ever. */
+static int64_t flush_age_ms(const struct delivery *d)
+{
+    return MIN_OF(d->settings.flush_age_ms, d->settings.buffer_age_max_ms / 2);
+}
+
 static bool due(const struct delivery *d, const struct stream *s)
 {
     return s->bytes >= d->settings.flush_bytes || d->draining ||
-           buffer_age_ms(d, s) >= d->settings.flush_age_ms || stream_cursor(d, s) >= s->end;
+           buffer_age_ms(d, s) >= flush_age_ms(d) || stream_cursor(d, s) >= s->end;
 }
 
 static void tick_stream(struct delivery *d, struct stream *s)

@@ -234,6 +234,21 @@ static void a_buffer_that_is_too_old_is_read_again(void **state)
     done(&f);
 }
 
+static void a_buffer_is_sent_well_before_it_is_too_old(void **state)
+{
+    struct fixture f = fixture();
+    (void)state;
+    f.settings.flush_age_ms = 10 * f.settings.buffer_age_max_ms;
+    trail(&f, 1, "bucket-a");
+    begin(&f);
+    event(&f, 5, 10);
+    tick(&f, f.settings.buffer_age_max_ms / 2 - 1);
+    want_none(&f, DELIVERY_PUT);
+    tick(&f, 1);
+    (void)want(&f, DELIVERY_PUT);
+    done(&f);
+}
+
 static void a_buffer_too_old_is_not_sent_again_either(void **state)
 {
     struct fixture f = fixture();
@@ -260,4 +275,6 @@ TESTS(TEST(an_object_is_cut_when_its_first_event_is_old),
       TEST(the_key_is_a_function_of_the_first_record),
       TEST(a_retry_may_carry_more_but_keeps_its_first), TEST(a_stream_has_one_put_under_way),
       TEST(no_more_objects_at_once_than_set), TEST(draining_waits_for_nothing),
-      TEST(a_buffer_that_is_too_old_is_read_again), TEST(a_buffer_too_old_is_not_sent_again_either))
+      TEST(a_buffer_that_is_too_old_is_read_again),
+      TEST(a_buffer_is_sent_well_before_it_is_too_old),
+      TEST(a_buffer_too_old_is_not_sent_again_either))
