@@ -179,6 +179,8 @@ static void run_seed(struct runner *r, struct job *job, uint64_t seed,
 
     own = job;
     job->seed = seed;
+    if (tracing) /* the process may be about to end in the middle */
+        (void)setvbuf(stdout, NULL, _IOLBF, 0);
     (void)alarm(SEED_SECONDS);
     enter_step(&run, 0);
     r->world->run(&run);

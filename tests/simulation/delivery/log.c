@@ -18,8 +18,11 @@ int64_t log_append(struct sim *sim, int32_t partition, struct entry entry)
 
 void log_make_anew(struct sim *sim)
 {
-    for (size_t p = 0; p < PARTITIONS_MAX; p++)
-        sim->logs[p].end = sim->logs[p].stable = 0;
+    for (size_t p = 0; p < PARTITIONS_MAX; p++) {
+        struct sim_log *log = &sim->logs[p];
+
+        log->start = log->end = log->stable = log->committed = 0;
+    }
 }
 
 int64_t log_stable(struct sim_log *log)

@@ -1,6 +1,15 @@
 /* oracle.c - what must be true of the buckets, said by somebody who has never seen the core. */
 #include "sim.h"
 
+/* Of a topic that is gone: whoever still writes to it harms nobody. */
+static bool gone(const struct sim *sim, const char *id)
+{
+    for (size_t i = 0; i < sim->gone_count; i++)
+        if (strcmp(sim->gone[i], id) == 0)
+            return true;
+    return false;
+}
+
 static struct chain *chain_find(struct sim *sim, const char *id, int32_t partition)
 {
     for (size_t i = 0; i < sim->chain_count; i++)
@@ -116,9 +125,13 @@ static void check_contents(const struct sim *sim, const struct chain *c, const s
 void oracle_created(struct sim *sim, struct object *o)
 {
     const struct delivery_meta *m = &o->meta;
-    struct chain *c = chain_find(sim, m->chain, m->partition);
-    const struct sim_trail *t = &sim->trails[c->trail];
+    const struct sim_trail *t;
+    struct chain *c;
 
+    if (gone(sim, m->chain))
+        return;
+    c = chain_find(sim, m->chain, m->partition);
+    t = &sim->trails[c->trail];
     sim_trace(sim, "object %s in bucket %d: from %lld next %lld, %lld documents", o->key, o->bucket,
               (long long)m->from, (long long)m->next, (long long)m->count);
     if (t->destinations[c->destination - 1].bucket != o->bucket)
@@ -232,8 +245,25 @@ static bool excused(struct sim *sim, int trail, int64_t destination, int32_t par
         chain_find(sim, sim->trails[trail].destinations[destination - 1].chain, partition), offset);
 }
 
+/* Whoever comes next finds each living stream's progress, whatever Redis has lost meanwhile. */
+static bool progress_is_kept(const struct sim *sim, int trail, int32_t partition)
+{
+    const struct sim_trail *t = &sim->trails[trail];
+
+    for (int64_t d = 1; d <= t->destination_count; d++)
+        if (trails_origin(sim, trail, d, partition) >= 0 &&
+            trails_chain_end(sim, trail, d, partition) == INT64_MAX &&
+            !redis_knows(sim, t->destinations[d - 1].chain, partition))
+            return false;
+    return true;
+}
+
 bool oracle_complete(struct sim *sim)
 {
+    for (int t = 0; t < sim->trail_count; t++)
+        for (int32_t p = 0; p < sim->partition_count; p++)
+            if (!progress_is_kept(sim, t, p))
+                return false;
     for (int t = 0; t < sim->trail_count; t++)
         for (int32_t p = 0; p < sim->partition_count; p++)
             for (int64_t o = 0; o < sim->logs[p].end; o++) {

@@ -6,13 +6,34 @@ static bool is_for(const struct progress *v, const struct call *c)
     return strcmp(v->chain, c->chain) == 0 && v->partition == c->partition;
 }
 
+bool redis_knows(const struct sim *sim, const char *chain, int32_t partition)
+{
+    for (size_t i = 0; i < sim->redis.count; i++)
+        if (strcmp(sim->redis.values[i].chain, chain) == 0 &&
+            sim->redis.values[i].partition == partition)
+            return true;
+    return false;
+}
+
+static bool redis_knows_stream(const struct sim *sim, const struct delivery_effect *e)
+{
+    char chain[TRAIL_CHAIN_SIZE] = {0};
+
+    memcpy(chain, e->chain.at, MIN_OF(e->chain.len, sizeof(chain) - 1));
+    return redis_knows(sim, chain, e->partition);
+}
+
 void redis_begin(struct sim *sim, int worker, const struct delivery_effect *effect)
 {
     bool write = effect->kind == DELIVERY_WRITE_PROGRESS;
     struct call *c;
 
-    if (write && !sim->quiet && sim_chance(sim, sim->faults.redis_lost))
+    if (write && !sim->quiet && sim_chance(sim, sim->faults.redis_lost)) {
+        /* Refused, which the worker is told; or lost by a crash that left an older value. */
+        if (!redis_knows_stream(sim, effect) || sim_chance(sim, 50))
+            delivery_progress_lost(sim->workers[worker].core);
         return;
+    }
     c = call_new(sim, worker, effect);
     c->boundary = effect->boundary;
     c->clear = effect->clear;
@@ -64,6 +85,7 @@ void redis_carry_out(struct sim *sim, struct call *c)
 void redis_empty(struct sim *sim)
 {
     sim->redis.count = 0;
+    sim->redis.emptied++;
     sim_trace(sim, "redis: emptied");
 }
 

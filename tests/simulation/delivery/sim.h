@@ -21,10 +21,7 @@
 
 #include "../runner.h"
 
-#define TOPIC      STR("events.cn-hangzhou")
-#define GENERATION STR("6d1f0a52-5f0e-4b0e-9a51-0a4a3f6f3c11")
-#define OLD_GENERATION                                                                             \
-    STR("0b7b4c5e-0d5f-4a5c-8a51-77d1a0a1f3d2") /* before the topic was made anew */
+#define TOPIC     STR("events.cn-hangzhou")
 #define HERE      STR("cn-hangzhou")
 #define ELSEWHERE STR("cn-beijing")
 
@@ -33,6 +30,7 @@
 #define TRAILS_MAX     5
 #define VERSIONS_MAX   24
 #define BUCKETS        3
+#define GENERATIONS    3 /* lives of the topic */
 #define WORKERS        3
 #define CHANGES_MAX    (TRAILS_MAX * VERSIONS_MAX)
 #define DOCUMENT_MAX   160
@@ -99,6 +97,7 @@ struct transaction {
     bool abort, control_open;
 };
 
+/* Empty, and at offset 0 again. */
 void log_make_anew(struct sim *sim);
 int64_t log_append(struct sim *sim, int32_t partition, struct entry entry);
 /* Readers of committed records see what lies below: the last stable offset. */
@@ -155,11 +154,13 @@ struct change {
     bool aborted;
 };
 
+bool trails_fenced(const struct sim *sim); /* a change is under way: rule 2 */
 /* Appends a change of some trail, of some kind, in a transaction of its own. */
 void trails_change(struct sim *sim);
 void trails_create(struct sim *sim);
 /* The topic was deleted and made again: a new log, for which the trails' last settings hold from its start. */
 void trails_begin_new_log(struct sim *sim);
+struct str trails_generation(const struct sim *sim); /* of the topic */
 /* `control` has the change, or it has come to nothing. */
 void trails_settle(struct sim *sim, int change, bool aborted);
 void trails_free(struct sim *sim);
@@ -237,11 +238,13 @@ struct progress {
 struct redis {
     struct progress *values; /* in the order in which they arrived */
     size_t count, cap;
+    uint64_t emptied; /* so often */
 };
 
 void redis_begin(struct sim *sim, int worker, const struct delivery_effect *effect);
 void redis_carry_out(struct sim *sim, struct call *call);
 void redis_empty(struct sim *sim);
+bool redis_knows(const struct sim *sim, const char *chain, int32_t partition);
 void redis_free(struct sim *sim);
 
 /* ---- worker.c -------------------------------------------------------------------------------------------- */
@@ -255,11 +258,15 @@ struct sim_worker {
     int64_t shared[PARTITIONS_MAX]; /* position of the shared reader */
     int64_t late[PARTITIONS_MAX];   /* of the catch-up reader; -1: closed */
     struct delivery *core;          /* NULL: it knows its offsets, but has not read `control` yet */
-    struct trail_book *book;
+    struct trail_book *book;        /* kept from one assignment to the next */
+    int control_next;               /* the first change that it has not read */
+    uint64_t emptied;               /* Redis, as far as it has noticed */
 };
 
 void worker_start(struct sim *sim, int worker, bool all);
 void worker_kill(struct sim *sim, int worker);
+/* It joins the group anew, and keeps nothing but what it has read of `control`. */
+void worker_rejoin(struct sim *sim, int worker);
 bool worker_can_take(const struct sim *sim); /* `control` has no open transaction */
 void worker_take(struct sim *sim, int worker);
 void worker_poll_shared(struct sim *sim, int worker, int64_t records);
@@ -291,8 +298,9 @@ void oracle_created(struct sim *sim, struct object *object);
 void oracle_progress(struct sim *sim, const struct delivery_effect *effect);
 void oracle_shown(struct sim *sim, const struct delivery_effect *effect);
 void oracle_lost(struct sim *sim, const struct delivery_effect *effect);
-bool oracle_complete(struct sim *sim); /* all that is expected is in an object, or was lost */
-void oracle_final(struct sim *sim);    /* counts every document in every bucket */
+/* All that is expected is in an object, or was lost; and progress is kept. */
+bool oracle_complete(struct sim *sim);
+void oracle_final(struct sim *sim); /* counts every document in every bucket */
 void oracle_free(struct sim *sim);
 
 /* ---- the world ---------------------------------------------------------------------------------------------- */
@@ -302,6 +310,7 @@ struct faults {
     int64_t crash, zombie, sleep, abort, retention, eclipse, arbitrary_commit;
     int64_t slow, refused, lost_answer, late_put, hidden, not_found, down, at_once;
     int64_t redis_lost, redis_late, redis_old, redis_empty, redis_away;
+    int64_t rejoin, clock, partition, anew;
 };
 
 struct sim {
@@ -310,9 +319,10 @@ struct sim {
     int64_t now_ms;
     int64_t pace_ms; /* a step takes at most so long */
     int32_t partition_count;
-    struct str generation; /* of the topic */
+    int generation; /* of the topic; each has its chains */
     struct delivery_settings settings;
     struct faults faults;
+    bool crashes_between; /* ... two effects of a worker */
     struct sim_log logs[PARTITIONS_MAX];
     struct transaction *transactions;
     size_t transaction_count, transaction_cap;
@@ -328,6 +338,8 @@ struct sim {
     uint64_t lives;
     struct chain *chains;
     size_t chain_count, chain_cap;
+    char (*gone)[TRAIL_CHAIN_SIZE]; /* chains of a topic that was made anew since */
+    size_t gone_count, gone_cap;
     uint64_t lost_offsets, adopted;
 };
 

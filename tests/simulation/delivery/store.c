@@ -193,8 +193,7 @@ static enum delivery_outcome head(struct sim *sim, struct call *c)
     c->object = object_find(&sim->buckets[c->bucket], key);
     if (!c->object)
         return DELIVERY_NOT_FOUND;
-    if (!sim->quiet && c->object->created_ms + LISTING_LAG_MS > sim->now_ms &&
-        sim_chance(sim, sim->faults.not_found))
+    if (!sim->quiet && sim_chance(sim, sim->faults.not_found))
         return DELIVERY_NOT_FOUND;
     return DELIVERY_OK;
 }

@@ -6,6 +6,15 @@
 
 #define UNSEEN (-1)
 
+struct str trails_generation(const struct sim *sim)
+{
+    static const char *const generations[GENERATIONS] = {"6d1f0a52-5f0e-4b0e-9a51-0a4a3f6f3c11",
+                                                         "0b7b4c5e-0d5f-4a5c-8a51-77d1a0a1f3d2",
+                                                         "3c0e7e0c-93b5-4d36-8f0e-5a3c7a0f2b44"};
+
+    return str_from(generations[sim->generation]);
+}
+
 static const char *const accounts[ACCOUNTS] = {"1001", "1002", "1003"};
 
 struct str trails_bucket_name(int bucket)
@@ -113,7 +122,8 @@ static struct trail_offsets offsets_form(const struct sim *sim, const struct sim
 {
     for (int32_t p = 0; p < v->partition_count; p++)
         offsets[p] = v->offsets[p];
-    return (struct trail_offsets){TOPIC, sim->generation, (size_t)v->partition_count, offsets};
+    return (struct trail_offsets){TOPIC, trails_generation(sim), (size_t)v->partition_count,
+                                  offsets};
 }
 
 /* The first version that brought the destination to our topic. */
@@ -205,7 +215,7 @@ static void new_destination(struct sim *sim, struct sim_trail *t, struct sim_ver
     v->destination = t->destination_count + 1;
     t->destinations[t->destination_count].bucket = (int)sim_between(sim, 0, BUCKETS - 1);
     t->destinations[t->destination_count].version = (int64_t)t->version_count + 1;
-    trail_chain(str_from(t->id), v->destination, sim->generation,
+    trail_chain(str_from(t->id), v->destination, trails_generation(sim),
                 t->destinations[t->destination_count++].chain);
 }
 
@@ -228,13 +238,13 @@ void trails_create(struct sim *sim)
     begin(sim, sim->trail_count++, v);
 }
 
-/* One change at a time: the fence of rule 2. */
-static bool fenced(const struct sim *sim)
+/* One change at a time: the fence. */
+bool trails_fenced(const struct sim *sim)
 {
     for (size_t i = 0; i < sim->transaction_count; i++)
         if (sim->transactions[i].change >= 0)
             return true;
-    return sim->change_count == CHANGES_MAX;
+    return false;
 }
 
 void trails_change(struct sim *sim)
@@ -243,7 +253,7 @@ void trails_change(struct sim *sim)
     struct sim_trail *t = &sim->trails[trail];
     struct sim_version v;
 
-    if (fenced(sim))
+    if (trails_fenced(sim) || sim->change_count == CHANGES_MAX)
         return;
     if (trail >= sim->trail_count) {
         trails_create(sim);
@@ -277,7 +287,7 @@ void trails_change(struct sim *sim)
 
 void trails_begin_new_log(struct sim *sim)
 {
-    sim->generation = GENERATION;
+    sim->generation++;
     log_make_anew(sim);
     for (int i = 0; i < sim->trail_count; i++) {
         struct sim_trail *t = &sim->trails[i];
@@ -291,8 +301,11 @@ void trails_begin_new_log(struct sim *sim)
             for (size_t p = 0; p < PARTITIONS_MAX; p++)
                 v->offsets[p] = -1; /* an origin at the start */
         }
-        for (int64_t d = 0; d < t->destination_count; d++)
-            trail_chain(str_from(t->id), d + 1, sim->generation, t->destinations[d].chain);
+        for (int64_t d = 0; d < t->destination_count; d++) {
+            SIM_GROW(sim->gone, sim->gone_count, sim->gone_cap);
+            memcpy(sim->gone[sim->gone_count++], t->destinations[d].chain, TRAIL_CHAIN_SIZE);
+            trail_chain(str_from(t->id), d + 1, trails_generation(sim), t->destinations[d].chain);
+        }
     }
 }
 
@@ -314,6 +327,7 @@ void trails_settle(struct sim *sim, int change, bool aborted)
 
 void trails_free(struct sim *sim)
 {
+    free(sim->gone);
     for (int i = 0; i < sim->change_count; i++) {
         free(sim->changes[i].record);
         free(sim->changes[i].entry);

@@ -19,25 +19,42 @@ void worker_kill(struct sim *sim, int worker)
 }
 
 /* First half of rule 3: what is ours, and where the group stands. */
-void worker_start(struct sim *sim, int worker, bool all)
+static void join(struct sim *sim, int worker, int32_t left_out)
 {
     struct sim_worker *w = &sim->workers[worker];
-    int32_t left_out = all ? -1 : (int32_t)sim_between(sim, 0, 2);
 
-    CHECK(!w->alive);
-    *w = (struct sim_worker){
-        .alive = true, .life = ++sim->lives, .clock_ms = sim_between(sim, 0, 100000)};
-    for (int32_t p = 0; p < sim->partition_count; p++) {
+    for (int32_t p = 0; p < PARTITIONS_MAX; p++) {
         struct sim_log *log = &sim->logs[p];
 
         if (!sim->quiet && sim_chance(sim, sim->faults.arbitrary_commit))
             log->committed = sim_between(sim, 0, log_stable(log)); /* rule 13: says nothing */
-        w->owns[p] = sim->partition_count == 1 || p != left_out;
+        w->owns[p] = p < sim->partition_count && (sim->partition_count == 1 || p != left_out);
         w->shared[p] = log->committed;
         w->late[p] = -1;
     }
     sim_trace(sim, "worker %d: starts at %lld, %lld", worker, (long long)w->shared[0],
               (long long)w->shared[1]);
+}
+
+void worker_start(struct sim *sim, int worker, bool all)
+{
+    struct sim_worker *w = &sim->workers[worker];
+
+    CHECK(!w->alive);
+    *w = (struct sim_worker){
+        .alive = true, .life = ++sim->lives, .clock_ms = sim_between(sim, 0, 100000)};
+    join(sim, worker, all ? -1 : (int32_t)sim_between(sim, 0, 2));
+}
+
+void worker_rejoin(struct sim *sim, int worker)
+{
+    struct sim_worker *w = &sim->workers[worker];
+
+    delivery_free(w->core);
+    w->core = NULL;
+    w->draining = false;
+    w->life = ++sim->lives;
+    join(sim, worker, sim->quiet ? -1 : (int32_t)sim_between(sim, 0, 2));
 }
 
 bool worker_can_take(const struct sim *sim)
@@ -48,16 +65,17 @@ bool worker_can_take(const struct sim *sim)
     return true;
 }
 
-static void read_control(struct sim *sim, struct trail_book *book)
+static void read_control(struct sim *sim, struct sim_worker *w)
 {
-    for (int i = 0; i < sim->change_count; i++) {
+    for (; w->control_next < sim->change_count; w->control_next++) {
+        const struct change *c = &sim->changes[w->control_next];
         struct trail_version *v = NULL;
         struct why why = {0};
 
-        if (!sim->changes[i].entry)
+        if (!c->entry)
             continue;
-        if (trail_version_parse(str_from(sim->changes[i].entry), &v, &why) < 0 ||
-            trail_book_add(book, v, &why) < 0)
+        if (trail_version_parse(str_from(c->entry), &v, &why) < 0 ||
+            trail_book_add(w->book, v, &why) < 0)
             sim_fail(sim, "control cannot be read: %s", why.text);
     }
 }
@@ -69,8 +87,11 @@ static void carry_out_all(struct sim *sim, int worker)
     struct sim_worker *w = &sim->workers[worker];
     struct delivery_effect effect;
 
-    while (w->core && delivery_next(w->core, &effect))
+    while (w->core && delivery_next(w->core, &effect)) {
         carry_out(sim, worker, &effect);
+        if (sim->crashes_between && !sim->quiet && sim_chance(sim, 1))
+            worker_kill(sim, worker);
+    }
 }
 
 /* Second half: `control` to its end, then the log's bounds, then the first record. */
@@ -80,9 +101,12 @@ void worker_take(struct sim *sim, int worker)
     struct delivery_settings settings = sim->settings;
 
     settings.seed = (uint64_t)sim_between(sim, 1, INT32_MAX);
-    w->book = trail_book_new();
+    settings.generation = trails_generation(sim);
+    settings.partition_count = sim->partition_count;
+    w->book = w->book ? w->book : trail_book_new();
     CHECK(w->book);
-    read_control(sim, w->book);
+    read_control(sim, w);
+    w->emptied = sim->redis.emptied;
     w->core = delivery_new(&settings, w->book);
     CHECK(w->core);
     delivery_tick(w->core, sim->now_ms + w->clock_ms);
@@ -245,7 +269,7 @@ static void poll_shared(struct sim *sim, int worker, int32_t partition, int64_t 
             return;
         case GOT_OUT_OF_RANGE: /* the shell joins the group anew */
             sim_trace(sim, "worker %d: its shared reader's place in %d is gone", worker, partition);
-            worker_kill(sim, worker);
+            worker_rejoin(sim, worker);
             return;
         }
     }
@@ -283,7 +307,7 @@ static void poll_late(struct sim *sim, int worker, int32_t partition)
     if (r < 0)
         sim_fail(sim, "worker %d: the end of %d was not taken", worker, partition);
     carry_out_all(sim, worker);
-    if (w->late[partition] >= 0 && w->late[partition] < sim->logs[partition].start)
+    if (w->core && w->late[partition] >= 0 && w->late[partition] < sim->logs[partition].start)
         sim_fail(sim, "worker %d: its catch-up reader of %d is left at %lld, where nothing is",
                  worker, partition, (long long)w->late[partition]);
 }
@@ -293,8 +317,20 @@ void worker_poll_late(struct sim *sim, int worker, int64_t records)
     struct sim_worker *w = &sim->workers[worker];
 
     for (int32_t p = 0; p < sim->partition_count && awake(sim, w) && !w->draining; p++)
-        for (int64_t n = records; n > 0 && w->late[p] >= 0 && delivery_takes(w->core); n--)
+        for (int64_t n = records; n > 0 && w->core && w->late[p] >= 0 && delivery_takes(w->core);
+             n--)
             poll_late(sim, worker, p);
+}
+
+/* That Redis was emptied. It asks in one step, so what it has read before is in its hands when it notices. */
+static void notice_redis(const struct sim *sim, struct sim_worker *w)
+{
+    for (const struct call *c = sim->calls; c; c = c->next)
+        if (c->life == w->life && c->kind == DELIVERY_READ_PROGRESS && c->answer_ms != INT64_MAX)
+            return;
+    if (w->emptied != sim->redis.emptied)
+        delivery_progress_lost(w->core);
+    w->emptied = sim->redis.emptied;
 }
 
 void worker_tick(struct sim *sim, int worker)
@@ -303,9 +339,10 @@ void worker_tick(struct sim *sim, int worker)
 
     if (!awake(sim, w))
         return;
+    notice_redis(sim, w);
     delivery_tick(w->core, sim->now_ms + w->clock_ms);
     carry_out_all(sim, worker);
-    if (w->draining && delivery_idle(w->core)) {
+    if (w->core && w->draining && delivery_idle(w->core)) {
         sim_trace(sim, "worker %d: ends, drained", worker);
         die(sim, w);
     }

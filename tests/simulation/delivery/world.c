@@ -67,14 +67,19 @@ static void draw_faults(struct sim *sim)
         .redis_old = some(sim, 60),
         .redis_empty = some(sim, 60),
         .redis_away = some(sim, 50),
+        .rejoin = some(sim, 60),
+        .clock = some(sim, 50),
+        .partition = some(sim, 50),
+        .anew = some(sim, 20),
     };
+    sim->crashes_between = sim_chance(sim, 30);
 }
 
 /* A run in which the log leaves workers behind: outages, sleep and zombies on the scale of its retention. */
 static void draw_slow_motion(struct sim *sim)
 {
     sim->pace_ms = sim_between(sim, 60, 150);
-    sim->settings.flush_age_ms = sim_between(sim, 100, RETENTION_MS / 2);
+    sim->settings.flush_age_ms = sim_between(sim, 100, RETENTION_MS);
     sim->settings.park_after_ms = sim_between(sim, 0, RETENTION_MS);
     sim->settings.retry_first_ms = sim_between(sim, 1, 2000);
     sim->settings.retry_max_ms = sim_between(sim, 2000, 5000);
@@ -95,16 +100,14 @@ static void draw_settings(struct sim *sim)
     sim->settings = (struct delivery_settings){
         .region = HERE,
         .topic = TOPIC,
-        .generation = GENERATION,
-        .partition_count = sim->partition_count,
         .flush_age_ms = sim_between(sim, 20, 800),
         .flush_bytes = sim_between(sim, 50, 2500),
         .memory_max = sim_between(sim, 200, 10000),
-        .uploads_max = sim_between(sim, 1, 5),
+        .uploads_max = sim_chance(sim, 40) ? 1 : sim_between(sim, 1, 5),
         .park_after_ms = sim_between(sim, 0, 600),
         .retry_first_ms = sim_between(sim, 1, 60),
         .retry_max_ms = sim_between(sim, 60, 800),
-        .buffer_age_max_ms = RETENTION_MS / 2,
+        .buffer_age_max_ms = sim_chance(sim, 80) ? RETENTION_MS / 2 : sim_between(sim, 20, 1000),
         .progress_ms = sim_between(sim, 20, 800),
     };
 }
@@ -115,7 +118,6 @@ static void draw_trails(struct sim *sim)
     int32_t partition_count = sim->partition_count;
     bool anew = sim_chance(sim, 20);
 
-    sim->generation = anew ? OLD_GENERATION : GENERATION;
     if (sim_chance(sim, 30))
         sim->partition_count = 1;
     for (int64_t count = sim_between(sim, 1, 3); count > 0; count--) {
@@ -150,6 +152,29 @@ static void step_change(struct sim *sim)
     trails_change(sim);
     if (sim_chance(sim, 60))
         log_mark_all(sim);
+}
+
+/* `topics apply` adds one; no change is under way (rule 2). Who runs hears of it at its next assignment. */
+static void step_partition(struct sim *sim)
+{
+    if (sim->partition_count == PARTITIONS_MAX || trails_fenced(sim) ||
+        !sim_chance(sim, sim->faults.partition))
+        return;
+    sim->partition_count++;
+    sim_trace(sim, "a partition is added");
+}
+
+/* The topic is deleted and made anew, and with it go its events; delivery was stopped for that. */
+static void step_anew(struct sim *sim)
+{
+    if (sim->generation + 1 == GENERATIONS || !sim_chance(sim, sim->faults.anew))
+        return;
+    log_mark_all(sim);
+    for (int w = 0; w < WORKERS; w++)
+        if (sim->workers[w].alive)
+            worker_kill(sim, w);
+    trails_begin_new_log(sim);
+    sim_trace(sim, "the topic is made anew");
 }
 
 static void step_shared(struct sim *sim)
@@ -210,6 +235,24 @@ static void step_stop(struct sim *sim)
     }
 }
 
+static void step_rejoin(struct sim *sim)
+{
+    int worker = some_worker(sim);
+
+    if (sim->workers[worker].alive && sim->workers[worker].awake_ms <= sim->now_ms &&
+        sim_chance(sim, sim->faults.rejoin))
+        worker_rejoin(sim, worker);
+}
+
+/* Its machine was suspended, and nobody else's time has passed. */
+static void step_clock(struct sim *sim)
+{
+    struct sim_worker *w = &sim->workers[some_worker(sim)];
+
+    if (w->alive && sim_chance(sim, sim->faults.clock))
+        w->clock_ms += sim_between(sim, 1, sim_chance(sim, 30) ? 2 * RETENTION_MS : 1000);
+}
+
 static void step_sleep(struct sim *sim)
 {
     int worker = some_worker(sim);
@@ -244,14 +287,53 @@ static void step_retention(struct sim *sim)
         log_retain(sim);
 }
 
-static bool has_buffered(const struct sim_worker *w)
+/* Records that it may still send, or answers that it may still believe. */
+static bool has_something(const struct sim_worker *w)
 {
     struct delivery_view view;
 
     if (!w->core)
         return false;
     delivery_view(w->core, &view);
-    return view.buffered_records > 0;
+    return view.buffered_records > 0 || !delivery_started(w->core);
+}
+
+static void all_buckets(struct sim *sim, bool up)
+{
+    for (int b = 0; b < BUCKETS; b++)
+        sim->buckets[b].state = up                    ? BUCKET_UP
+                                : sim_chance(sim, 50) ? BUCKET_REFUSING
+                                                      : BUCKET_MUTE;
+}
+
+/* Before it sleeps: what it sends is not answered, and waits to be sent again. */
+static void send_in_vain(struct sim *sim, int worker)
+{
+    all_buckets(sim, false);
+    worker_tick(sim, worker);
+    sim->now_ms += sim_between(sim, 0, 2 * REQUEST_DEADLINE_MS);
+    calls_arrive(sim);
+    while (worker_answer(sim, worker))
+        ;
+}
+
+/* Once it sleeps: another one gets on for a while. */
+static void get_on_without(struct sim *sim, int sleeper)
+{
+    int64_t rounds = sim_between(sim, 1, 20);
+    int worker = (sleeper + 1) % WORKERS;
+
+    while (rounds-- > 0 && sim->workers[worker].alive) {
+        sim->now_ms += sim_between(sim, 0, 100);
+        calls_arrive(sim);
+        if (!sim->workers[worker].core && worker_can_take(sim))
+            worker_take(sim, worker);
+        worker_poll_shared(sim, worker, 8);
+        worker_poll_late(sim, worker, 8);
+        worker_tick(sim, worker);
+        while (worker_answer(sim, worker))
+            ;
+    }
 }
 
 /* A worker falls asleep with something in its hands, and for about a retention nobody gets anything done. Then another one
@@ -261,18 +343,20 @@ static void step_eclipse(struct sim *sim)
     int64_t lasts = sim_between(sim, RETENTION_MS * 4 / 5, RETENTION_MS * 8 / 5);
     int sleeper = some_worker(sim);
 
-    if (!sim_chance(sim, sim->faults.eclipse) || !has_buffered(&sim->workers[sleeper]))
+    if (!sim_chance(sim, sim->faults.eclipse) || !has_something(&sim->workers[sleeper]))
         return;
+    if (sim_chance(sim, 50))
+        send_in_vain(sim, sleeper);
     sim->workers[sleeper].awake_ms = sim->now_ms + lasts + sim_between(sim, 0, 2 * RETENTION_MS);
     sim_trace(sim, "eclipse; worker %d sleeps until %lld", sleeper,
               (long long)sim->workers[sleeper].awake_ms);
-    for (int b = 0; b < BUCKETS; b++)
-        sim->buckets[b].state = sim_chance(sim, 50) ? BUCKET_REFUSING : BUCKET_MUTE;
+    if (sim_chance(sim, 50))
+        get_on_without(sim, sleeper);
+    all_buckets(sim, false);
     sim->now_ms += lasts;
     calls_arrive(sim);
     log_retain(sim);
-    for (int b = 0; b < BUCKETS; b++)
-        sim->buckets[b].state = BUCKET_UP;
+    all_buckets(sim, true);
     for (int w = 0; w < WORKERS; w++) {
         if (w == sleeper)
             continue;
@@ -294,10 +378,10 @@ static const struct {
     void (*happens)(struct sim *sim);
     int weight;
 } steps[] = {
-    {step_events, 12}, {log_mark_some, 8},  {step_change, 2},  {step_shared, 24},
-    {step_late, 16},   {step_tick, 24},     {step_answer, 30}, {step_take, 8},
-    {step_start, 6},   {step_stop, 3},      {step_sleep, 2},   {step_bucket, 2},
-    {step_redis, 1},   {step_retention, 3}, {step_time, 2},    {step_eclipse, 8},
+    {step_events, 12}, {log_mark_some, 8}, {step_change, 2}, {step_shared, 24},   {step_late, 16},
+    {step_tick, 24},   {step_answer, 30},  {step_take, 8},   {step_start, 6},     {step_stop, 3},
+    {step_sleep, 2},   {step_bucket, 2},   {step_redis, 1},  {step_retention, 3}, {step_time, 2},
+    {step_eclipse, 8}, {step_rejoin, 1},   {step_clock, 1},  {step_partition, 1}, {step_anew, 1},
 };
 
 static void step(struct sim *sim)
@@ -376,6 +460,10 @@ static void calm_down(struct sim *sim)
     sim_trace(sim, "nothing goes wrong any more");
     come_to_rest(sim, last);
     oracle_final(sim);
+    if (sim_chance(sim, 50)) { /* while nothing else happens */
+        redis_empty(sim);
+        come_to_rest(sim, last);
+    }
     /* Whoever comes next, wherever the group stands: nothing is added. */
     worker_kill(sim, last);
     if (sim_chance(sim, 50))
