@@ -18,6 +18,7 @@ from confluent_kafka import Producer
 import fake_oss
 import ledger
 import load
+import topics
 from wait import eventually
 
 REGION = "cn-hangzhou"
@@ -114,6 +115,7 @@ class Auditors:
 
     def __init__(self, stack, store):
         self.stack, self.store = stack, store
+        self.start = topics.ends(stack.env["TRAILBUS_KAFKA"], f"events.{REGION}")
         self.accounts = {f"destination-{n}": stack.account() for n in range(ACCOUNTS)}
         for prefix, account in self.accounts.items():
             stack.trailctl("trail", "create", "destination", "--bucket", store.bucket, "--prefix", prefix, account=account)
@@ -130,7 +132,7 @@ class Auditors:
         brokers = self.stack.env["TRAILBUS_KAFKA"]
         master = bytes.fromhex((self.stack.run / "secrets" / "master.key").read_text())
         objects, control = self.store.objects(), ledger.read_control(brokers)
-        log, found = ledger.read_log(brokers, f"events.{REGION}"), {}
+        log, found = ledger.read_log(brokers, f"events.{REGION}", self.start), {}
         for prefix in self.accounts:
             own = [one for one in objects if one.key.startswith(prefix + "/")]
             found |= ledger.check(own, control, master, self.store.bucket, prefix, log=log, quiet=quiet).events
@@ -160,7 +162,7 @@ def test_delivery_is_exact_though_it_is_killed(stack, kind):
             print(f"killed with {len(found)} events in {len(store.objects())} objects")
             stack.start("delivery")
         wanted = {one["eventId"] for one in events}
-        eventually(lambda: wanted <= auditors.check().keys(), seconds=90)
+        eventually(lambda: wanted <= auditors.check().keys(), seconds=120, every=1)
         assert len(auditors.check(quiet=True)) == EVENTS + ACCOUNTS  # and each StartLogging
     store.end()
     for one in store.objects():
@@ -181,7 +183,7 @@ def test_a_bucket_that_could_be_overwritten_is_left_alone_until_it_is_mended(sta
         eventually(lambda: "versioning is Suspended" in auditors.status())
         assert len(store.objects()) == before
         store.store.buckets[store.bucket].versioning = ""
-        eventually(lambda: {one["eventId"] for one in events} <= auditors.check().keys(), seconds=60)
+        eventually(lambda: {one["eventId"] for one in events} <= auditors.check().keys(), seconds=120, every=1)
         eventually(lambda: "Suspended" not in auditors.status())
         auditors.check()
     store.end()

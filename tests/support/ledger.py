@@ -92,9 +92,10 @@ class Log:
                 if self.events[partition, offset] is not None]
 
 
-def read_log(brokers, topic):
+def read_log(brokers, topic, start=None):
+    """`start` ({partition: offset}): enough for trails that were made since then."""
     schema, log = Schema("event.avsc"), Log(topic)
-    for record in topics.records(brokers, topic):
+    for record in topics.records(brokers, topic, start):
         log.add(record.partition, record.offset, record.time_ms, schema.decode(record.value) if record.value else None)
     return log
 

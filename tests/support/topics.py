@@ -39,6 +39,15 @@ def records(brokers, topic, start=None, committed=True):
         consumer.close()
 
 
+def ends(brokers, topic):
+    """{partition: offset} behind the last record, markers included."""
+    consumer = _consumer(brokers, committed=False)
+    try:
+        return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), READ_S)[1] for p in _partitions(consumer, topic)}
+    finally:
+        consumer.close()
+
+
 def committed_offsets(brokers, group, topic):
     """{partition: offset} that a group has committed, 0 where it has none. Not held up by open transactions."""
     admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
