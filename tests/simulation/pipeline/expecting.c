@@ -269,20 +269,18 @@ static int64_t tally_value(struct str text, const char *kind)
     return 0;
 }
 
-/* base + gaps + all counts of `kinds`; -1: no tally. */
+/* Every log is counted from its first record on: gaps and all counts of `kinds` reach to the offset; -1: no such tally. */
 static int64_t tally_end(struct str text, const char *const *kinds)
 {
     struct str form, base, gaps;
-    int64_t b, g, sum;
+    int64_t end;
 
-    if (!str_split(&text, ' ', &form) || !str_split(&text, ' ', &base))
+    if (!str_split(&text, ' ', &form) || !str_split(&text, ' ', &base) ||
+        !str_split(&text, ' ', &gaps) || !str_eq(base, STR("0")) || !str_to_i64(gaps, &end))
         return -1;
-    if (!str_split(&text, ' ', &gaps) || !str_to_i64(base, &b) || !str_to_i64(gaps, &g))
-        return -1;
-    sum = b + g;
     for (; *kinds; kinds++)
-        sum += tally_value(text, *kinds);
-    return sum;
+        end += tally_value(text, *kinds);
+    return end;
 }
 
 static void check_tally(const char *what, int32_t partition, struct str note, int64_t offset,
@@ -290,7 +288,7 @@ static void check_tally(const char *what, int32_t partition, struct str note, in
 {
     int64_t end = tally_end(note, kinds);
 
-    if (note.len && end != offset)
+    if (offset > 0 && end != offset)
         fail("the tally of %s/%d reaches to %lld, its offset is %lld: " STR_FMT, what, partition,
              (long long)end, (long long)offset, STR_ARG(note));
 }
@@ -377,8 +375,7 @@ static void check_history_tally(const struct oracle *o, struct str region)
         if (!disk_position(region, p, &next, &note))
             continue;
         check_tally(events.text, p, note, next, kinds);
-        if (note.len)
-            check_count(events.text, p, note, "events", seen_count(o, topic, p));
+        check_count(events.text, p, note, "events", seen_count(o, topic, p));
     }
 }
 

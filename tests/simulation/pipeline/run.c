@@ -409,6 +409,7 @@ static void run_seed(struct run *run)
     count();
     for (size_t i = 0; i < sim->process_count; i++)
         process_kill(&sim->processes[i]);
+    oracle_free();
     arena_free(world.memory);
 }
 

@@ -216,6 +216,7 @@ struct str load_account(int account);
 /* ---- oracle.c ------------------------------------------------------------------------------------------------ */
 
 void oracle_new(void);
+void oracle_free(void);
 /* After every object (rule 18). */
 void oracle_object(const struct object *object);
 /* What is not done yet, for a person; NULL: everything is. */
