@@ -44,8 +44,7 @@ struct dialect {
     int (*open)(struct objects_store *store, struct why *reterr_why);
     int (*put)(struct http *http, struct call *call, int64_t now_s, struct str body,
                const struct object_meta_field *meta, size_t meta_count);
-    int (*head)(struct http *http, struct call *call, int64_t now_s);
-    int (*get)(struct http *http, struct call *call, int64_t now_s);
+    int (*look)(struct http *http, struct call *call, int64_t now_s); /* a head, or `getting` */
     int (*list)(struct http *http, struct call *call, int64_t now_s, struct str prefix,
                 struct str start_after, struct str token);
     int (*versioning)(struct http *http, struct call *call, int64_t now_s); /* NULL: no matter */

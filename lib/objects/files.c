@@ -486,7 +486,7 @@ static void look(struct answer *a, int fd)
 }
 
 /* Of a get, too: then with the body. */
-static int files_head(struct http *http, struct call *c, int64_t now_s)
+static int files_look(struct http *http, struct call *c, int64_t now_s)
 {
     struct answer *a = answer_new(c);
     char path[PATH_LEN_MAX];
@@ -697,7 +697,6 @@ const struct dialect dialect_files = {
     .name = "files",
     .open = files_open,
     .put = files_put,
-    .head = files_head,
-    .get = files_head,
+    .look = files_look,
     .list = files_list,
 };

@@ -171,7 +171,7 @@ static int look(struct http *http, const struct objects_store *store, int64_t no
         return -ERR_NOMEM;
     c->hmac_key = hmac_key;
     c->getting = get;
-    r = get ? store->dialect->get(http, c, now_s) : store->dialect->head(http, c, now_s);
+    r = store->dialect->look(http, c, now_s);
     if (r == 0)
         c = NULL;
     return r;

@@ -470,14 +470,9 @@ static int simple_call(struct http *http, struct call *c, int64_t now_s, struct 
     return r;
 }
 
-static int remote_head(struct http *http, struct call *c, int64_t now_s)
+static int remote_look(struct http *http, struct call *c, int64_t now_s)
 {
-    return simple_call(http, c, now_s, STR("HEAD"), NULL, 0);
-}
-
-static int remote_get(struct http *http, struct call *c, int64_t now_s)
-{
-    return simple_call(http, c, now_s, STR("GET"), NULL, 0);
+    return simple_call(http, c, now_s, c->getting ? STR("GET") : STR("HEAD"), NULL, 0);
 }
 
 static int remote_list(struct http *http, struct call *c, int64_t now_s, struct str prefix,
@@ -505,8 +500,7 @@ const struct dialect dialect_s3 = {
     .name = "s3",
     .open = open_row,
     .put = remote_put,
-    .head = remote_head,
-    .get = remote_get,
+    .look = remote_look,
     .list = remote_list,
 };
 
@@ -514,8 +508,7 @@ const struct dialect dialect_oss = {
     .name = "oss",
     .open = open_row,
     .put = remote_put,
-    .head = remote_head,
-    .get = remote_get,
+    .look = remote_look,
     .list = remote_list,
     .versioning = oss_versioning,
 };
