@@ -350,6 +350,11 @@ bool fault_is_memory(void)
     return f.failed && f.kind == MEMORY;
 }
 
+const char *torture_folder(void)
+{
+    return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
 static void tell(const char *text)
 {
     if (f.broken < BROKEN_MAX || (f.broken == BROKEN_MAX && f.broken_now))
@@ -448,7 +453,7 @@ static void run_scenario(const struct scenario *s, size_t only)
     memcpy(f.right, f.notes, f.note_len);
     f.right_len = f.note_len;
     f.right[f.right_len] = '\0';
-    step = getenv("TORTURE_ALL") ? 1 : calls / FAULTS_MAX + 1;
+    step = getenv("TORTURE_ALL") ? 1 : calls / (s->faults_max ? s->faults_max : FAULTS_MAX) + 1;
     for (size_t n = only ? only : 1; n <= calls; n += step) {
         for (int after = 0; after < 2; after++) {
             judge(run_once(s, n, after));

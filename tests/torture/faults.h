@@ -38,6 +38,10 @@ void fault_pause(bool on);
 /* Whether the call that fails in this run is one for memory. */
 bool fault_is_memory(void);
 
+/* Where scenarios make their files: in memory where that can be, for forcing to disk takes its time and is not what is
+ * tried here. */
+const char *torture_folder(void);
+
 /* A promise that holds in every run; names the run when it is broken. */
 #define PROMISE(cond)                                                                              \
     do {                                                                                           \
@@ -49,6 +53,7 @@ void promise_broken(const char *cond, const char *file, int line);
 struct scenario {
     const char *name;
     int (*run)(void);
+    size_t faults_max; /* 0: FAULTS_MAX; fewer where a run takes long */
 };
 
 /* Runs them all, or those named by arguments; prints a line each. The program's exit status. `TORTURE_ONLY=n` runs

@@ -502,8 +502,8 @@ static int plan(void)
     return 0;
 }
 
-TORTURE({"trail document", trail_document}, {"trail book", trail_book},
-        {"control records", control_records}, {"written records", written_records},
-        {"secrets", secrets}, {"router", route}, {"request v1", request_v1},
-        {"request acs3", request_acs3}, {"signatures for stores", sign_for_stores},
-        {"plan of a change", plan}, {"refusal", refusal})
+TORTURE({"trail document", trail_document, 0}, {"trail book", trail_book, 0},
+        {"control records", control_records, 0}, {"written records", written_records, 0},
+        {"secrets", secrets, 0}, {"router", route, 0}, {"request v1", request_v1, 0},
+        {"request acs3", request_acs3, 0}, {"signatures for stores", sign_for_stores, 0},
+        {"plan of a change", plan, 0}, {"refusal", refusal, 0})

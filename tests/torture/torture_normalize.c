@@ -203,7 +203,7 @@ static int window_grows(void)
     return 0;
 }
 
-TORTURE({"normalize json", normalize_json}, {"normalize avro", normalize_avro},
-        {"normalize inner event", normalize_inner}, {"normalize many members", normalize_many},
-        {"normalize key twice", normalize_twice}, {"load catalog", normalize_catalog},
-        {"window", window_grows})
+TORTURE({"normalize json", normalize_json, 0}, {"normalize avro", normalize_avro, 0},
+        {"normalize inner event", normalize_inner, 0},
+        {"normalize many members", normalize_many, 0}, {"normalize key twice", normalize_twice, 0},
+        {"load catalog", normalize_catalog, 0}, {"window", window_grows, 0})

@@ -107,7 +107,8 @@ static int place_open(struct place *p)
 
     *p = (struct place){0};
     fault_pause(true);
-    (void)snprintf(p->folder, sizeof(p->folder), "/tmp/trailbus-torture.%d", getpid());
+    (void)snprintf(p->folder, sizeof(p->folder), "%s/trailbus-torture.%d", torture_folder(),
+                   getpid());
     (void)snprintf(path, sizeof(path), "%s/audit", p->folder);
     CHECK(mkdir(p->folder, 0755) == 0 && mkdir(path, 0755) == 0);
     p->http = http_new();
@@ -285,7 +286,7 @@ static int with_credentials(const char *dialect)
     int r;
 
     fault_pause(true);
-    (void)snprintf(folder, sizeof(folder), "/tmp/trailbus-torture.%d", getpid());
+    (void)snprintf(folder, sizeof(folder), "%s/trailbus-torture.%d", torture_folder(), getpid());
     (void)snprintf(file, sizeof(file), "%s/credentials", folder);
     CHECK(mkdir(folder, 0755) == 0 && (out = fopen(file, "we")));
     (void)fputs("access_key_id=AK\nsecret_access_key=SK\n", out);
@@ -377,5 +378,5 @@ static int requests(void)
     return r;
 }
 
-TORTURE({"objects in folders", files}, {"objects by s3", remote_s3}, {"objects by oss", remote_oss},
-        {"http", requests})
+TORTURE({"objects in folders", files, 0}, {"objects by s3", remote_s3, 0},
+        {"objects by oss", remote_oss, 0}, {"http", requests, 0})
