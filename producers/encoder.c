@@ -232,5 +232,5 @@ int encoder_encode(struct encoder *e, struct str text, struct encoded *ret, stru
         return why_set(reterr_why, r, "an event has at most %d bytes", RAW_EVENT_SIZE_MAX);
     *ret = (struct encoded){
         .account = owner_of(e, inner), .id = text_in(e, 0, id_name), .avro = buf_str(&e->avro)};
-    return r;
+    return r < 0 ? r : arena_error(e->arena); /* a key that is not there is not an empty one */
 }
