@@ -127,6 +127,8 @@ static int note_token(struct lookup *l, bool *ret_more, struct why *reterr_why)
     bool is_text = token && l->answer.tokens[token].type == JSON_STRING;
     struct str text = is_text ? json_text(&l->answer, token, l->api.memory) : STR("");
 
+    if (arena_error(l->api.memory)) /* no text is not the last page, nor an empty cell */
+        return -ERR_NOMEM;
     *ret_more = text.len > 0;
     if (*ret_more && str_eq(text, buf_str(&l->token)))
         return why_set(reterr_why, -ERR_INVALID, "the API gives the same page again and again");
