@@ -194,9 +194,10 @@ def check_buckets(verdict, world, stack, prefixes):
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         for prefix, objects in zip(prefixes, pool.map(fetch, prefixes)):
-            for log in world.logs.values():
+            for region, log in world.logs.items():
                 with verdict.promise(f"bucket, {prefix}"):
-                    ledger.check(objects, world.control, master, "audit", prefix, log, quiet=True)
+                    own = [one for one in objects if f"/Actiontrail/{region}/" in one.key]
+                    ledger.check(own, world.control, master, "audit", prefix, log, quiet=True)
             verdict.compare(f"bucket, {prefix}", wanted(world, prefix), delivered(objects, prefix))
 
 

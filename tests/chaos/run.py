@@ -2,6 +2,7 @@
 
 TRAILBUS_TEST_MINUTES (4) and TRAILBUS_TEST_SEED: how long, and what is done when. The last lines say what is wrong, if anything is.
 """
+import collections
 import concurrent.futures
 import os
 import pathlib
@@ -28,6 +29,7 @@ MINUTES = 4
 RATE = 220  # of the services; the emitters come on top
 STEADY, OWNERS, STRANGERS = 6, 5, 4  # accounts: with a trail that stays, with one that changes, that nobody registered
 QUIET_S = 300
+REASONS, REASON_SIZE = 30, 800
 
 
 def free_port():
@@ -98,9 +100,10 @@ class Run:
         self.sent = oracle.Sent(self.maker, [*range(count), *(n for batch in batches for n in batch.numbers)], acknowledged)
         self.calls = [call for owner in self.owners for call in owner.calls]
         self.prefixes = [f"steady-{n}" for n in range(STEADY)] + [prefix for owner in self.owners for prefix in owner.prefixes]
-        done = {outcome: sum(call.outcome == outcome for call in self.calls) for outcome in ("done", "refused", "unclear")}
-        self.say(f"{len(acknowledged)} of {len(self.sent.numbers)} events acknowledged; calls of owners: {done}; of the asker: "
-                 f"{self.asker.answers} answered, {self.asker.unanswered} not")
+        codes = sum((owner.codes for owner in self.owners), collections.Counter())
+        self.say(f"{len(acknowledged)} of {len(self.sent.numbers)} events acknowledged; calls of owners: "
+                 f"{dict(collections.Counter(call.outcome for call in self.calls))}, refused with {dict(codes)}; "
+                 f"of the asker: {self.asker.answers} answered, {self.asker.unanswered} not")
         self.fleet.stop("api")  # what it still does for callers that have gone is done then
         brokers = self.stack.env["TRAILBUS_KAFKA"]
         eventually(lambda: not self.still(oracle.behind(brokers)), QUIET_S, every=1, what="groups have committed all")
@@ -152,8 +155,8 @@ def main():
         run.end()
     if run.reasons:
         print(f"logs: {run.stack.run / 'log'}")
-        for reason in run.reasons:
-            print(f"chaos failed: {reason}")
+        for reason in run.reasons[:REASONS]:
+            print(f"chaos failed: {reason[:REASON_SIZE]}")
     sys.stdout.flush()
     os._exit(bool(run.reasons))  # threads that hang are no reason to
 

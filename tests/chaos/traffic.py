@@ -28,7 +28,7 @@ from plan import REGIONS
 EMITTED = 1 << 32  # numbers of emitters' events begin here
 BATCH = 40
 FLUSH_S = 120
-LATE_S = 60
+LATE_S = 90
 EMIT_S, PAUSE_S = 90, 0.3  # of an emitter: at most; between two
 GLOBAL = [("Ram", "CreateUser"), ("Ram", "ListUsers"), ("Sts", "AssumeRole"), ("Ims", "DeleteUser"), ("Ims", "GetUser")]
 
@@ -174,6 +174,7 @@ class Owner(threading.Thread):
         self.caller, self.number, self.rng = caller, number, random.Random(f"owner {seed} {number}")
         self.account, self.clock_is_off = caller.account["accountId"], clock_is_off
         self.prefixes, self.calls, self.trouble = [], [], []
+        self.codes = collections.Counter()  # of refusals
         self.unsure, self._ending = True, threading.Event()
         self.exists, self.late_since = None, None  # the trail, as far as answers told
 
@@ -196,6 +197,7 @@ class Owner(threading.Thread):
             answer = self.caller(action, **parameters)
             outcome, request = "done", answer["RequestId"]
         except AlibabaCloudException as error:
+            self.codes[error.code] += 1
             outcome, request = "unclear" if error.code in self.BUSY else "refused", error.request_id
             if error.code not in self.BUSY and not (error.code in self.CLOCK and self.clock_is_off()) \
                     and not (error.code in self.UNSURE and self.unsure):
