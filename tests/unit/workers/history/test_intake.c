@@ -130,6 +130,17 @@ static void records_that_are_gone_stop_it_unless_an_operator_accepts(void **stat
     assert_int_equal(offset, 6);
 }
 
+static void an_empty_store_names_the_way_back(void **state)
+{
+    struct intake_start empty = {.stored_next = -1, .log_start = 6, .log_end = 9};
+    struct why why = {0};
+    int64_t offset;
+    (void)state;
+    assert_int_equal(intake_begin(&empty, &offset, &why), -ERR_RANGE);
+    assert_non_null(strstr(why.text, "records 0 to 5"));
+    assert_non_null(strstr(why.text, "trailctl history rebuild"));
+}
+
 static void a_position_behind_the_logs_end_stops_it(void **state)
 {
     int64_t offset;
@@ -149,6 +160,17 @@ static void a_topic_made_anew_stops_it(void **state)
                                                  .accept_loss = true},
                            &offset),
                      -ERR_CONFIG);
+}
+
+static void a_record_is_counted_as_one_kind(void **state)
+{
+    (void)state;
+    assert_int_equal(intake_kind_of(false, INTAKE_INDEXED), INTAKE_EVENTS);
+    assert_int_equal(intake_kind_of(false, INTAKE_NOT_HISTORY), INTAKE_EVENTS);
+    assert_int_equal(intake_kind_of(true, INTAKE_INDEXED), INTAKE_CALLS);
+    assert_int_equal(intake_kind_of(true, INTAKE_NOT_HISTORY), INTAKE_CALLS);
+    assert_int_equal(intake_kind_of(true, INTAKE_CHANGE), INTAKE_CHANGES);
+    assert_int_equal(intake_kinds.count, INTAKE_KIND_COUNT);
 }
 
 /* ---- batches ------------------------------------------------------------------------------------- */
@@ -193,6 +215,7 @@ TESTS(TEST(an_event_for_history_is_indexed), TEST(a_copy_for_delivery_only_is_pa
       TEST(an_empty_store_begins_at_the_start_of_a_whole_log),
       TEST(a_store_goes_on_where_it_stands),
       TEST(records_that_are_gone_stop_it_unless_an_operator_accepts),
+      TEST(an_empty_store_names_the_way_back), TEST(a_record_is_counted_as_one_kind),
       TEST(a_position_behind_the_logs_end_stops_it), TEST(a_topic_made_anew_stops_it),
       TEST(a_batch_is_due_a_while_after_its_first_event), TEST(a_full_batch_is_due_at_once),
       TEST(a_position_that_moved_over_nothing_of_ours_waits_longer))
