@@ -88,3 +88,38 @@ struct state_key state_key_epoch_of(struct str who)
 {
     return key_of("tb1:epoch:" STR_FMT, STR_ARG(who));
 }
+
+struct state_key state_key_balance(struct str topic)
+{
+    return key_of("tb1:balance:" STR_FMT, STR_ARG(topic));
+}
+
+struct state_key state_key_loss(struct str topic, struct str worker)
+{
+    return key_of("tb1:loss:" STR_FMT ":" STR_FMT, STR_ARG(topic), STR_ARG(worker));
+}
+
+struct state_key state_key_freshness(struct str region)
+{
+    return key_of("tb1:freshness:" STR_FMT, STR_ARG(region));
+}
+
+struct state_key state_key_alarms(void)
+{
+    return key_of("tb1:alarms");
+}
+
+struct state_key state_key_alarms_log(void)
+{
+    return key_of("tb1:alarms:log");
+}
+
+struct state_key state_key_alarms_accepted(void)
+{
+    return key_of("tb1:alarms:accepted");
+}
+
+struct state_key state_key_watch_memory(void)
+{
+    return key_of("tb1:watch:memory");
+}

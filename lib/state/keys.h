@@ -43,6 +43,20 @@ struct state_key state_key_throttle(struct str principal, struct str operation, 
 struct state_key state_key_trail(struct str trail);
 /* Set of an account's trail ids: tb1:account:<account>:trails */
 struct state_key state_key_account_trails(struct str account);
+/* Hash of a topic's balance: received, accounted, ..., expires: tb1:balance:<topic> */
+struct state_key state_key_balance(struct str topic);
+/* Hash, by partition, of what a worker still has to read and when it is lost, expires: tb1:loss:<topic>:<worker> */
+struct state_key state_key_loss(struct str topic, struct str worker);
+/* Hash of how fresh a region's stages are, expires: tb1:freshness:<region> */
+struct state_key state_key_freshness(struct str region);
+/* Hash of what is wrong now, by id: tb1:alarms */
+struct state_key state_key_alarms(void);
+/* Stream of alarms that began and ended: tb1:alarms:log */
+struct state_key state_key_alarms_log(void);
+/* Set of ids that an operator has accepted, expires: tb1:alarms:accepted */
+struct state_key state_key_alarms_accepted(void);
+/* List of what the watch has to remember: tb1:watch:memory */
+struct state_key state_key_watch_memory(void);
 /* Text: who filled the view and when; absent: Redis is empty and has to be filled: tb1:epoch */
 struct state_key state_key_epoch(void);
 /* What becomes the epoch when `who` has filled the view: tb1:epoch:<who> */

@@ -12,6 +12,7 @@ DEFAULT_REGIONS="cn-hangzhou ap-southeast-1"
 SERVICES=(redis kafka objects)
 WORKERS=(normalizer delivery history insight) # one of each a region
 BUCKET=audit
+WATCH_ACCOUNT=1000000000000001 # canaries are its events
 START_S=60 # until a process is ready
 DRAIN_S=60 # until a stopped one has ended
 
@@ -101,7 +102,7 @@ stack_configure() {
     local values=(RUN="$RUN" REDIS_PORT="$PORT_REDIS" REDIS="redis://$(address REDIS)/0" S3="http://$(address S3)"
         KAFKA="$(address KAFKA)" KAFKA_CONTROLLER="$(address KAFKA_CONTROLLER)"
         S3_SECRET="$S3_SECRET" S3_WORKER_SECRET="$S3_WORKER_SECRET"
-        LOOKUPS_A_SECOND="${TRAILBUS_LOOKUPS_A_SECOND:-2}"
+        LOOKUPS_A_SECOND="${TRAILBUS_LOOKUPS_A_SECOND:-2}" WATCH_ACCOUNT="${TRAILBUS_WATCH_ACCOUNT-$WATCH_ACCOUNT}"
         REGIONS="$(joined '", "' $REGIONS)" LISTEN="$(joined $',\n               ' "${listen[@]}")")
     [[ -f $RUN/secrets/master.key ]] || random_hex 32 > "$RUN/secrets/master.key"
     for template in "$ROOT"/deploy/local/*.in; do
@@ -169,12 +170,12 @@ name_command() {
             -s3 -s3.port="$PORT_S3" -s3.port.grpc="$PORT_S3_GRPC" -s3.port.iceberg=0 -s3.port.lance=0
             -s3.config="$RUN/objects.json")
         ;;
-    api | router) COMMAND=("$program" --config "$RUN/trailbus.conf" --instance "$INSTANCE") ;;
+    api | router | watch) COMMAND=("$program" --config "$RUN/trailbus.conf" --instance "$INSTANCE") ;;
     normalizer | delivery | history | insight)
         [[ " $REGIONS " == *" $REGION "* ]] || fail "$NAME: the regions of this stack are: $REGIONS"
         COMMAND=("$program" --config "$RUN/trailbus.conf" --region "$REGION" --instance "$INSTANCE")
         ;;
-    *) fail "$NAME: no such process; there are: ${SERVICES[*]} api router, and of each region: ${WORKERS[*]}" ;;
+    *) fail "$NAME: no such process; there are: ${SERVICES[*]} api router watch, and of each region: ${WORKERS[*]}" ;;
     esac
 }
 
@@ -266,7 +267,7 @@ name_status() {
 
 expected_workers() { # those whose program was built
     local region worker
-    for worker in normalizer router insight delivery history api; do
+    for worker in normalizer router insight delivery history api watch; do
         [[ -x $BUILD/bin/trailbus-$worker ]] || continue
         case " ${WORKERS[*]} " in
         *" $worker "*) for region in $REGIONS; do echo "$worker@$region"; done ;;
@@ -304,6 +305,23 @@ provision() { # topics, the bucket, the account
     trailctl account create --json > "$RUN/account.json.new"
     mv "$RUN/account.json.new" "$RUN/account.json"
     stack_environment | write_if_new "$RUN/trailbus.env"
+}
+
+provision_watch() { # the account of the canaries, and a trail that delivers them
+    [[ -n ${TRAILBUS_WATCH_ACCOUNT-$WATCH_ACCOUNT} ]] || return 0
+    if [[ ! -s $RUN/watch.json ]]; then
+        trailctl account create --id "$WATCH_ACCOUNT" --name watch --json > "$RUN/watch.json.new"
+        mv "$RUN/watch.json.new" "$RUN/watch.json"
+    fi
+    as_watch trail list | grep -qw canaries || as_watch trail create canaries --bucket "$BUCKET" --prefix canaries
+    as_watch trail start canaries
+}
+
+as_watch() { # trailctl as the account of the canaries
+    local account key secret
+    IFS=$'\t' read -r account key secret < <(jq -r '[.accountId, .accessKeyId, .accessKeySecret] | @tsv' "$RUN/watch.json")
+    (set -a && . "$RUN/trailbus.env" && TRAILBUS_ACCOUNT_ID=$account TRAILBUS_ACCESS_KEY_ID=$key \
+        TRAILBUS_ACCESS_KEY_SECRET=$secret "$BUILD/bin/trailctl" "$@")
 }
 
 outdated() { # of a running worker: its program was built anew, or the configuration is another

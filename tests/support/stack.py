@@ -28,7 +28,7 @@ class Stack:
         self.run = STACKS / f"{os.getpid()}{name}"
         self.build = pathlib.Path(build or os.environ.get("TRAILBUS_BUILD", ROOT / "build" / "release"))
         self._environment = {**os.environ, "TRAILBUS_RUN": str(self.run), "TRAILBUS_BUILD": str(self.build),
-                             "TRAILBUS_REGIONS": regions, "TRAILBUS_LOOKUPS_A_SECOND": "10000"}
+                             "TRAILBUS_REGIONS": regions, "TRAILBUS_LOOKUPS_A_SECOND": "10000", "TRAILBUS_WATCH_ACCOUNT": ""}
 
     def up(self, regions=None):
         """Starts everything, with topics, a bucket and an account; returns when it serves. `regions`: from now on."""
