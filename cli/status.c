@@ -7,147 +7,12 @@
 
 #include "cli/deployment.h"
 #include "cli/output.h"
+#include "cli/scan.h"
+#include "cli/watched.h"
 #include "jsondoc/jsondoc.h"
 #include "state/heartbeat.h"
 #include "state/keys.h"
 #include "state/state.h"
-
-#define SCAN_COUNT STR("1000")
-#define BATCH      1000    /* commands in one round trip */
-#define NAMES_MAX  1000000 /* of one kind; more are not looked at */
-
-/* ---- keys -------------------------------------------------------------------------------------- */
-
-struct names {
-    char **at;
-    size_t count, cap;
-};
-
-static void names_done(struct names *names)
-{
-    for (size_t i = 0; i < names->count; i++)
-        free(names->at[i]);
-    free(names->at);
-}
-
-static int names_add(struct names *names, struct str name)
-{
-    if (names->count == NAMES_MAX)
-        return 0;
-    if (names->count == names->cap) {
-        size_t cap = names->cap ? names->cap * 2 : 64;
-        char **at = realloc(names->at, cap * sizeof(*at));
-
-        if (!at)
-            return -ERR_NOMEM;
-        names->at = at;
-        names->cap = cap;
-    }
-    names->at[names->count] = str_dup(name);
-    return names->at[names->count++] ? 0 : -ERR_NOMEM;
-}
-
-static int compare(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Sorted, each once: a scan may give a key twice. */
-static void names_sort(struct names *names)
-{
-    size_t kept = 0;
-
-    if (names->count)
-        qsort(names->at, names->count, sizeof(*names->at), compare);
-    for (size_t i = 0; i < names->count; i++) {
-        if (kept && strcmp(names->at[kept - 1], names->at[i]) == 0)
-            free(names->at[i]);
-        else
-            names->at[kept++] = names->at[i];
-    }
-    names->count = kept;
-}
-
-/* The parts of a key behind its first `skip`, split at ':'; the last one takes the rest. */
-static bool key_parts(const char *key, int skip, struct str *ret, size_t count)
-{
-    struct str rest = str_from(key), part;
-
-    for (int i = 0; i < skip; i++)
-        if (!str_split(&rest, ':', &part))
-            return false;
-    for (size_t i = 0; i + 1 < count; i++)
-        if (!str_split(&rest, ':', &ret[i]))
-            return false;
-    ret[count - 1] = rest;
-    return rest.at != NULL;
-}
-
-/* ---- Redis ------------------------------------------------------------------------------------- */
-
-static int members(struct state *state, const struct state_key *key, struct names *ret,
-                   struct why *why)
-{
-    struct state_reply list, item;
-    int r;
-
-    STATE_ADD(state, STR("SMEMBERS"), state_key_str(key));
-    r = state_flush(state, why);
-    if (r < 0)
-        return r;
-    list = state_reply(state, 0);
-    for (size_t i = 0; list.type == STATE_LIST && i < list.count && r == 0; i++) {
-        item = state_item(&list, i);
-        r = names_add(ret, item.text);
-    }
-    names_sort(ret);
-    return r;
-}
-
-/* One step of a scan: keys are added, *cursor moves on; "0" at the end. */
-static int scan_step(struct state *state, struct str pattern, char cursor[32], struct names *ret,
-                     struct why *why)
-{
-    struct state_reply reply, next, keys;
-    int r;
-
-    STATE_ADD(state, STR("SCAN"), str_from(cursor), STR("MATCH"), pattern, STR("COUNT"),
-              SCAN_COUNT);
-    r = state_flush(state, why);
-    if (r < 0)
-        return r;
-    reply = state_reply(state, 0);
-    if (reply.type != STATE_LIST || reply.count != 2)
-        return why_set(why, -ERR_INVALID, "Redis does not answer SCAN: " STR_FMT,
-                       STR_ARG(reply.text));
-    next = state_item(&reply, 0);
-    keys = state_item(&reply, 1);
-    for (size_t i = 0; i < keys.count && r == 0; i++)
-        r = names_add(ret, state_item(&keys, i).text);
-    (void)snprintf(cursor, 32, STR_FMT, STR_ARG(next.text));
-    return r;
-}
-
-static int scan(struct state *state, struct str pattern, struct names *ret, struct why *why)
-{
-    char cursor[32] = "0";
-    int r;
-
-    do
-        r = scan_step(state, pattern, cursor, ret, why);
-    while (r == 0 && strcmp(cursor, "0") != 0);
-    names_sort(ret);
-    return r;
-}
-
-/* Field of an HGETALL; empty when it is not there. */
-static struct str field(const struct state_reply *hash, struct str name)
-{
-    for (size_t i = 0; hash->type == STATE_LIST && i + 1 < hash->count; i += 2)
-        if (str_eq(state_item(hash, i).text, name))
-            return state_item(hash, i + 1).text;
-    return STR("");
-}
 
 /* ---- the document ------------------------------------------------------------------------------ */
 
@@ -165,20 +30,20 @@ static struct jsondoc *worker_document(const char *key, const struct state_reply
     struct str parts[3];
     bool alive = hash->type == STATE_LIST && hash->count > 0;
 
-    if (!doc || !key_parts(key, 2, parts, ARRAY_LEN(parts)))
+    if (!doc || !scan_key_parts(key, 2, parts, ARRAY_LEN(parts)))
         return doc;
     (void)jsondoc_set_str(doc, "worker", parts[0]);
     (void)jsondoc_set_str(doc, "region", parts[1]);
     (void)jsondoc_set_str(doc, "instance", parts[2]);
-    (void)jsondoc_set_str(doc, "state", alive ? field(hash, STR("state")) : STR("not seen"));
+    (void)jsondoc_set_str(doc, "state", alive ? scan_field(hash, STR("state")) : STR("not seen"));
     if (!alive)
         return doc;
-    set_number(doc, "lag", field(hash, STR("lag")));
-    set_number(doc, "rate", field(hash, STR("rate")));
-    set_number(doc, "partitions", field(hash, STR("partitions")));
-    (void)jsondoc_set_str(doc, "seen", field(hash, STR("seen")));
-    (void)jsondoc_set_str(doc, "started", field(hash, STR("started")));
-    (void)jsondoc_set_str(doc, "version", field(hash, STR("version")));
+    set_number(doc, "lag", scan_field(hash, STR("lag")));
+    set_number(doc, "rate", scan_field(hash, STR("rate")));
+    set_number(doc, "partitions", scan_field(hash, STR("partitions")));
+    (void)jsondoc_set_str(doc, "seen", scan_field(hash, STR("seen")));
+    (void)jsondoc_set_str(doc, "started", scan_field(hash, STR("started")));
+    (void)jsondoc_set_str(doc, "version", scan_field(hash, STR("version")));
     return doc;
 }
 
@@ -187,7 +52,7 @@ static struct jsondoc *counters_document(const char *key, const struct state_rep
     struct jsondoc *doc = jsondoc_object(), *counts = jsondoc_object();
     struct str parts[2];
 
-    if (!doc || !counts || !key_parts(key, 2, parts, ARRAY_LEN(parts))) {
+    if (!doc || !counts || !scan_key_parts(key, 2, parts, ARRAY_LEN(parts))) {
         jsondoc_free(counts);
         return doc;
     }
@@ -203,63 +68,38 @@ static struct jsondoc *counters_document(const char *key, const struct state_rep
     return doc;
 }
 
-/* Asks for each key's hash and appends what `make` makes of it. */
-static int add_documents(struct state *state, const struct names *keys,
-                         struct jsondoc *(*make)(const char *key, const struct state_reply *hash),
-                         struct jsondoc *list, struct why *why)
-{
-    for (size_t from = 0; from < keys->count; from += BATCH) {
-        size_t count = MIN_OF(keys->count - from, (size_t)BATCH);
-        int r;
-
-        for (size_t i = 0; i < count; i++)
-            STATE_ADD(state, STR("HGETALL"), str_from(keys->at[from + i]));
-        r = state_flush(state, why);
-        if (r < 0)
-            return r;
-        for (size_t i = 0; i < count; i++) {
-            struct state_reply hash = state_reply(state, i);
-            struct jsondoc *doc = make(keys->at[from + i], &hash);
-
-            if (doc && jsondoc_append(list, doc) < 0)
-                return -ERR_NOMEM;
-        }
-    }
-    return 0;
-}
-
 static int read_workers(struct state *state, struct jsondoc *list, struct why *why)
 {
     struct state_key all = state_key_workers();
-    struct names keys = {0};
-    int r = members(state, &all, &keys, why);
+    struct scan_names keys = {0};
+    int r = scan_members(state, &all, &keys, why);
 
     if (r == 0)
-        r = add_documents(state, &keys, worker_document, list, why);
-    names_done(&keys);
+        r = scan_documents(state, &keys, worker_document, list, why);
+    scan_names_done(&keys);
     return r;
 }
 
 static int read_counters(struct state *state, struct jsondoc *list, struct why *why)
 {
     struct state_key pattern = state_key_counters(STR("*"), STR("*"));
-    struct names keys = {0};
-    int r = scan(state, state_key_str(&pattern), &keys, why);
+    struct scan_names keys = {0};
+    int r = scan_keys(state, state_key_str(&pattern), &keys, why);
 
     if (r == 0)
-        r = add_documents(state, &keys, counters_document, list, why);
-    names_done(&keys);
+        r = scan_documents(state, &keys, counters_document, list, why);
+    scan_names_done(&keys);
     return r;
 }
 
 /* ---- trails with trouble ----------------------------------------------------------------------- */
 
 /* Of the keys of status hashes those that have an error. */
-static int keep_troubled(struct state *state, const struct names *keys, struct names *ret,
+static int keep_troubled(struct state *state, const struct scan_names *keys, struct scan_names *ret,
                          struct why *why)
 {
-    for (size_t from = 0; from < keys->count; from += BATCH) {
-        size_t count = MIN_OF(keys->count - from, (size_t)BATCH);
+    for (size_t from = 0; from < keys->count; from += SCAN_BATCH) {
+        size_t count = MIN_OF(keys->count - from, (size_t)SCAN_BATCH);
         int r;
 
         for (size_t i = 0; i < count; i++)
@@ -267,7 +107,7 @@ static int keep_troubled(struct state *state, const struct names *keys, struct n
         r = state_flush(state, why);
         for (size_t i = 0; i < count && r == 0; i++)
             if (state_reply(state, i).type == STATE_TEXT && state_reply(state, i).text.len)
-                r = names_add(ret, str_from(keys->at[from + i]));
+                r = scan_names_add(ret, str_from(keys->at[from + i]));
         if (r < 0)
             return r;
     }
@@ -283,7 +123,7 @@ static int add_trouble(struct state *state, const char *key, struct jsondoc *lis
     struct str parts[3]; /* trail, "status", region */
     int r;
 
-    if (!doc || !key_parts(key, 2, parts, ARRAY_LEN(parts)))
+    if (!doc || !scan_key_parts(key, 2, parts, ARRAY_LEN(parts)))
         return jsondoc_append(list, doc);
     trail_key = state_key_trail(parts[0]);
     STATE_ADD(state, STR("HGETALL"), str_from(key));
@@ -296,28 +136,28 @@ static int add_trouble(struct state *state, const char *key, struct jsondoc *lis
     status = state_reply(state, 0);
     trail = state_reply(state, 1);
     (void)jsondoc_set_str(doc, "trail", parts[0]);
-    (void)jsondoc_set_str(doc, "name", field(&trail, STR("name")));
-    (void)jsondoc_set_str(doc, "account", field(&trail, STR("account")));
-    (void)jsondoc_set_str(doc, "bucket", field(&trail, STR("bucket")));
+    (void)jsondoc_set_str(doc, "name", scan_field(&trail, STR("name")));
+    (void)jsondoc_set_str(doc, "account", scan_field(&trail, STR("account")));
+    (void)jsondoc_set_str(doc, "bucket", scan_field(&trail, STR("bucket")));
     (void)jsondoc_set_str(doc, "region", parts[2]);
-    (void)jsondoc_set_str(doc, "error", field(&status, STR("error")));
-    (void)jsondoc_set_str(doc, "errorTime", field(&status, STR("error_time")));
-    (void)jsondoc_set_str(doc, "deliveredTime", field(&status, STR("delivered_time")));
+    (void)jsondoc_set_str(doc, "error", scan_field(&status, STR("error")));
+    (void)jsondoc_set_str(doc, "errorTime", scan_field(&status, STR("error_time")));
+    (void)jsondoc_set_str(doc, "deliveredTime", scan_field(&status, STR("delivered_time")));
     return jsondoc_append(list, doc);
 }
 
 static int read_troubles(struct state *state, struct jsondoc *list, struct why *why)
 {
     struct state_key pattern = state_key_trail_status(STR("*"), STR("*"));
-    struct names keys = {0}, troubled = {0};
-    int r = scan(state, state_key_str(&pattern), &keys, why);
+    struct scan_names keys = {0}, troubled = {0};
+    int r = scan_keys(state, state_key_str(&pattern), &keys, why);
 
     if (r == 0)
         r = keep_troubled(state, &keys, &troubled, why);
     for (size_t i = 0; i < troubled.count && r == 0; i++)
         r = add_trouble(state, troubled.at[i], list, why);
-    names_done(&keys);
-    names_done(&troubled);
+    scan_names_done(&keys);
+    scan_names_done(&troubled);
     return r;
 }
 
@@ -432,7 +272,7 @@ static int open_state(struct cli *cli, struct state **ret, struct why *reterr_wh
     return r < 0 ? r : state_open(url, ret, reterr_why);
 }
 
-static int read_all(struct state *state, struct jsondoc *ret, struct why *why)
+static int read_all(struct state *state, bool counts, struct jsondoc *ret, struct why *why)
 {
     struct jsondoc *workers = jsondoc_array(), *counters = jsondoc_array(),
                    *trails = jsondoc_array();
@@ -444,6 +284,8 @@ static int read_all(struct state *state, struct jsondoc *ret, struct why *why)
         r = read_counters(state, counters, why);
     if (r == 0)
         r = read_troubles(state, trails, why);
+    if (r == 0)
+        r = watched_read(state, counts, ret, why);
     (void)jsondoc_set(ret, "workers", workers);
     (void)jsondoc_set(ret, "counters", counters);
     (void)jsondoc_set(ret, "trails", trails);
@@ -482,23 +324,34 @@ static int status(struct cli *cli, struct why *reterr_why)
 
     if (r < 0)
         return r;
-    r = doc ? read_all(state, doc, &why) : -ERR_NOMEM;
+    if (args_has(&cli->args, "accept"))
+        return watched_accept(state, args_text(&cli->args, "accept", STR("")), reterr_why);
+    r = doc ? read_all(state, args_has(&cli->args, "trails"), doc, &why) : -ERR_NOMEM;
     if (r < 0)
         return why_set(reterr_why, r,
                        "Redis does not answer, so nothing is known; no event waits for it (%s)",
                        why.text);
     if (args_has(&cli->args, "forget"))
         return forget(state, jsondoc_get(doc, "workers"), reterr_why);
+    if (args_has(&cli->args, "check"))
+        return watched_check(doc, args_has(&cli->args, "json"), reterr_why);
     if (args_has(&cli->args, "json"))
         return output_json(doc);
     print_workers(jsondoc_get(doc, "workers"));
     print_troubles(jsondoc_get(doc, "trails"));
     print_counters(jsondoc_get(doc, "counters"));
+    watched_print(doc);
     return 0;
 }
 
 static const struct arg_option status_options[] = {
-    {"json", NULL, "one JSON document: workers, counters, trails", false},
+    {"json", NULL,
+     "one JSON document: workers, counters, trails, balances, freshness, losses, alarms, counts",
+     false},
+    {"trails", NULL, "what became of the events of each trail's account, too", false},
+    {"check", NULL, "says alarms and nothing else, and fails when there are any", false},
+    {"accept", "ALARM", "the alarm of this name is known and dealt with: a hole, a difference",
+     false},
     {"forget", NULL, "looks no longer for workers that are not seen", false},
     ARG_OPTIONS_END,
 };
@@ -506,7 +359,9 @@ static const struct arg_option status_options[] = {
 const struct command status_commands[] = {
     {"status", "", 0, 0, "the fleet: workers, lag, rates, counters, trails with trouble",
      "Reads Redis (TRAILBUS_REDIS, or the configuration's). LAG: records not read yet. RATE/S: "
-     "records of the last second. A worker that was not seen for 15 s is \"not seen\".",
+     "records of the last second. A worker that was not seen for 15 s is \"not seen\". Balances, "
+     "freshness, time to loss and alarms are what trailbus-watch finds out; without it there are "
+     "none, and --check fails.",
      status_options, status},
     COMMANDS_END,
 };

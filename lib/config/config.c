@@ -13,8 +13,8 @@ struct config {
 
 /* Sections of all programs: what is none of these is a typing error. */
 static const char *const section_names[] = {
-    "bus",     "state",    "topology", "security", "destinations", "catalog",
-    "history", "delivery", "api",      "insight",  "normalizer",   "router",
+    "bus",      "state", "topology", "security",   "destinations", "catalog", "history",
+    "delivery", "api",   "insight",  "normalizer", "router",       "watch",
 };
 
 struct reading {

@@ -185,8 +185,9 @@ def test_every_key_is_as_documented(stack, events, redis, auditor):
         if kind == "hash":
             for field in hash_of(redis("hgetall", key)):
                 assert any(re.fullmatch(one, field) for one in fields), f"{key}: {field} is not documented"
-    # The calls of a second are gone after three, and who writes the view of trails has done so in a moment.
-    unmet = [pattern for pattern in contract if pattern not in met and "throttle" not in pattern and ":epoch:" not in pattern]
+    # The calls of a second are gone after three, who writes the view of trails has done so in a moment, nothing is wrong, and
+    # nobody sends canaries here.
+    unmet = [pattern for pattern in contract if pattern not in met and not re.search("throttle|:epoch:|alarms|freshness", pattern)]
     assert not unmet, "documented, and nobody writes them"
 
 
