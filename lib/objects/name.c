@@ -190,8 +190,11 @@ int object_meta_parse(bool (*get)(void *arg, const char *name, struct str *ret),
     for (size_t i = 0; i < OBJECT_META_FIELDS; i++) {
         struct str value = STR("");
 
-        if (!get(arg, field_names[i], &value) && i != COUNTS)
-            return bad(reterr_why, object, "is missing: not written by us, or taken away");
+        if (!get(arg, field_names[i], &value)) {
+            if (i != COUNTS)
+                return bad(reterr_why, object, "is missing: not written by us, or taken away");
+            value = STR(""); /* whatever was looked at on the way */
+        }
         if (value.len >= sizeof(fields[i].value))
             return bad(reterr_why, object, "is too long");
         (void)snprintf(fields[i].name, sizeof(fields[i].name), "%s", field_names[i]);
