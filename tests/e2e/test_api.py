@@ -512,6 +512,21 @@ def test_an_event_of_this_second_is_found(stack, fresh):
     eventually(lambda: fresh.lookup(("EventId", "now-1"))["Events"])
 
 
+@pytest.mark.small
+def test_an_event_comes_back_as_it_was_written(stack, fresh, api):
+    """Numbers that no reader holds, and characters that few take, are the document's own affair."""
+    account = fresh.account["accountId"]
+    odd = '{"big":123456789012345678901234567890,"price":1.10,"tiny":1e-999,"nul":"a\\u0000b","half":"\\ud800"}'
+    event = (f'{{"eventId":"odd-1","eventName":"StopInstance","serviceName":"Ecs","recipientAccountId":"{account}",'
+             f'"eventTime":"{sdk.iso(time.time())}","requestParameters":{odd}}}')
+    load.Sender(stack.env["TRAILBUS_KAFKA"], REGION, [(account, event)], 10).join()
+
+    def found():
+        answer = sdk.acs3(api, fresh.account, "LookupEvents", {"RegionId": REGION})
+        return answer.status == 200 and f'"requestParameters":{odd}'.encode() in answer.body
+    eventually(found)
+
+
 # --- Who may ask -------------------------------------------------------------------------------------------
 
 

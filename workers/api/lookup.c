@@ -82,18 +82,14 @@ static void return_reader(struct service *s, struct history_reader *reader)
     history_reader_close(reader);
 }
 
-static int add_events(const struct history_page *page, struct jsondoc *ret)
+static int add_events(const struct caller *c, const struct history_page *page)
 {
-    struct jsondoc *events = jsondoc_array();
-
-    for (size_t i = 0; events && i < page->count; i++) {
-        struct jsondoc *event = NULL;
-
-        if (jsondoc_parse(page->documents[i], &event, NULL) < 0)
-            return -ERR_BUG;
-        (void)jsondoc_append(events, event);
+    for (size_t i = 0; i < page->count; i++) {
+        if (i)
+            buf_add_byte(c->events, ',');
+        buf_add_str(c->events, page->documents[i]);
     }
-    return jsondoc_set(ret, "Events", events);
+    return buf_error(c->events);
 }
 
 static int query_page(const struct caller *c, const struct history_query *query,
@@ -148,10 +144,12 @@ int lookup_events(const struct caller *c, struct jsondoc *ret, struct rpc_failur
     query.end_ms = q.end_s * 1000;
     query.direction = q.forward ? HISTORY_FORWARD : HISTORY_BACKWARD;
     query.limit = (size_t)q.max_results;
-    if (query_page(c, &query, memory, &page) < 0 || add_events(&page, ret) < 0)
+    if (query_page(c, &query, memory, &page) < 0 || add_events(c, &page) < 0)
         return rpc_fail(failure, "ServiceUnavailable", NULL);
     if (page.more && add_token(c, &q, &page.next, ret) < 0)
         return rpc_fail(failure, "ServiceUnavailable", NULL);
+    if (!page.count)
+        (void)jsondoc_set(ret, "Events", jsondoc_array());
     time_format(q.start_s, text);
     (void)jsondoc_set_str(ret, "StartTime", str_from(text));
     time_format(q.end_s, text);

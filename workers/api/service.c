@@ -409,6 +409,25 @@ static int run_operation(const struct rpc_request *request, struct caller *c,
     return r;
 }
 
+/* The answer's members, behind the events if there are any. */
+static int render_answer(const struct caller *c, struct jsondoc *answer, struct buf *out)
+{
+    AUTO_BUF struct buf members = {0};
+    int r = jsondoc_set_str(answer, "RequestId", str_from(c->request_id));
+
+    if (r < 0 || !c->events->len)
+        return r < 0 ? r : jsondoc_render(answer, out);
+    buf_init(&members, ANSWER_SIZE_MAX);
+    r = jsondoc_render(answer, &members);
+    if (r < 0)
+        return r;
+    buf_add_str(out, STR("{\"Events\":["));
+    buf_add_str(out, buf_str(c->events));
+    buf_add_str(out, STR("],"));
+    buf_add(out, members.at + 1, members.len - 1); /* without its brace */
+    return buf_error(out);
+}
+
 static void render(const struct caller *c, const struct rpc_failure *failure, bool xml,
                    struct jsondoc *answer, unsigned failures, struct http_reply *ret)
 {
@@ -422,8 +441,7 @@ static void render(const struct caller *c, const struct rpc_failure *failure, bo
     if (failure->code) {
         rpc_render_failure(failure, str_from(c->request_id), c->host, xml, &body);
     } else {
-        (void)jsondoc_set_str(answer, "RequestId", str_from(c->request_id));
-        r = jsondoc_render(answer, &body);
+        r = render_answer(c, answer, &body);
         if (r == 0 && jsondoc_failures() != failures) /* it lacks something */
             r = -ERR_NOMEM;
     }
@@ -449,7 +467,9 @@ void service_handle(struct service *s, struct str region, const struct rpc_reque
 {
     AUTO(jsondoc_free) struct jsondoc *answer = jsondoc_object();
     struct rpc_call *call = arena_get(arena, sizeof(*call));
-    struct caller c = {.service = s,
+    AUTO_BUF struct buf events = {0};
+    struct caller c = {.events = &events,
+                       .service = s,
                        .call = call,
                        .region = region,
                        .peer = peer,
@@ -459,6 +479,7 @@ void service_handle(struct service *s, struct str region, const struct rpc_reque
     unsigned failures = jsondoc_failures();
     int r;
 
+    buf_init(&events, ANSWER_SIZE_MAX);
     crypto_uuid(c.request_id);
     (void)rpc_header(request, "host", &c.host);
     (void)rpc_header(request, "user-agent", &c.agent);

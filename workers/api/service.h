@@ -90,6 +90,9 @@ struct caller {
     int64_t now_s;
     bool forced; /* an operator said that nothing has to be waited for */
     struct arena *arena;
+    struct buf *
+        events; /* of LookupEvents: "document,document,…", as the history has them: no later stage renders a
+                           document anew */
 };
 
 /* A condition that is waited for by the monotonic clock, and the end of such a wait: who waits by the wall clock is held
