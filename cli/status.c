@@ -13,6 +13,7 @@
 #include "state/heartbeat.h"
 #include "state/keys.h"
 #include "state/state.h"
+#include "view/view.h"
 
 /* ---- the document ------------------------------------------------------------------------------ */
 
@@ -209,7 +210,7 @@ static void print_workers(const struct jsondoc *workers)
                        digits_of(w, "partitions", partitions), text_of(w, "seen")});
     }
     if (jsondoc_len(workers) == 0)
-        printf("no worker was ever seen\n");
+        printf("Redis knows of no worker\n");
     if (unseen)
         printf("\n%zu of %zu not seen for %d s: crashed, stopped, or without a way to Redis; those "
                "that "
@@ -235,7 +236,8 @@ static void print_counters(const struct jsondoc *counters)
     }
 }
 
-static void print_troubles(const struct jsondoc *trails)
+/* `known`: Redis has its view. Emptied, it does not know better: then that no trouble is in it says nothing. */
+static void print_troubles(const struct jsondoc *trails, bool known)
 {
     for (size_t i = 0; i < jsondoc_len(trails); i++) {
         const struct jsondoc *t = jsondoc_at(trails, i);
@@ -252,7 +254,11 @@ static void print_troubles(const struct jsondoc *trails)
                STR_ARG(text_of(t, "region")), STR_ARG(text_of(t, "bucket")), buf_cstr(&error),
                STR_ARG(text_of(t, "errorTime")), STR_ARG(delivered.len ? delivered : STR("never")));
     }
-    if (jsondoc_len(trails) == 0)
+    if (!known)
+        printf(
+            "\nRedis is new, or was emptied: of trails it knows nothing, or not all, yet. The API "
+            "fills it, or\n`trailctl state rebuild`\n");
+    else if (jsondoc_len(trails) == 0)
         printf("\nno trail has trouble\n");
 }
 
@@ -286,6 +292,7 @@ static int read_all(struct state *state, bool counts, struct jsondoc *ret, struc
         r = read_troubles(state, trails, why);
     if (r == 0)
         r = watched_read(state, counts, ret, why);
+    (void)jsondoc_set_bool(ret, "known", r == 0 && !view_is_missing(state));
     (void)jsondoc_set(ret, "workers", workers);
     (void)jsondoc_set(ret, "counters", counters);
     (void)jsondoc_set(ret, "trails", trails);
@@ -338,7 +345,7 @@ static int status(struct cli *cli, struct why *reterr_why)
     if (args_has(&cli->args, "json"))
         return output_json(doc);
     print_workers(jsondoc_get(doc, "workers"));
-    print_troubles(jsondoc_get(doc, "trails"));
+    print_troubles(jsondoc_get(doc, "trails"), jsondoc_bool(doc, "known"));
     print_counters(jsondoc_get(doc, "counters"));
     watched_print(doc);
     return 0;
@@ -346,7 +353,8 @@ static int status(struct cli *cli, struct why *reterr_why)
 
 static const struct arg_option status_options[] = {
     {"json", NULL,
-     "one JSON document: workers, counters, trails, balances, freshness, losses, alarms, counts",
+     "one JSON document: workers, counters, trails, balances, freshness, losses, alarms, counts; "
+     "known: false when Redis was emptied",
      false},
     {"trails", NULL, "what became of the events of each trail's account, too", false},
     {"check", NULL, "says alarms and nothing else, and fails when there are any", false},

@@ -94,8 +94,21 @@ static void an_empty_redis_knows_of_nothing(void **state)
 {
     (void)state;
     assert_int_equal(run("status"), 0);
-    assert_true(said("no worker was ever seen"));
+    assert_true(said("Redis knows of no worker"));
+    assert_true(said("Redis is new, or was emptied"));
+    assert_false(said("no trail has trouble"));
+}
+
+static void with_its_view_it_knows_that_there_is_no_trouble(void **state)
+{
+    struct state_key epoch = state_key_epoch();
+    (void)state;
+
+    STATE_ADD(redis, STR("SET"), state_key_str(&epoch), STR("2026-11-23T08:00:00Z"));
+    flush();
+    assert_int_equal(run("status"), 0);
     assert_true(said("no trail has trouble"));
+    assert_false(said("was emptied"));
 }
 
 static void workers_are_listed_with_lag_and_counters(void **state)
@@ -192,6 +205,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(an_empty_redis_knows_of_nothing, empty_redis),
+        cmocka_unit_test_setup(with_its_view_it_knows_that_there_is_no_trouble, empty_redis),
         cmocka_unit_test_setup(workers_are_listed_with_lag_and_counters, empty_redis),
         cmocka_unit_test_setup(a_worker_without_a_sign_of_life_is_not_seen_until_it_is_forgotten,
                                empty_redis),
