@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "cli/deployment.h"
-#include "cli/output.h"
+#include "cli/scan.h"
 #include "cli/store.h"
 #include "core/account.h"
 #include "state/keys.h"
@@ -19,7 +19,6 @@
 
 #define EVENT_TYPE   STR("Actiontrail")
 #define PROGRESS_TTL STR("2592000") /* as delivery's */
-#define SCAN_COUNT   STR("1000")
 #define DAY_S        86400
 #define VIEW_TRIES   10
 
@@ -46,85 +45,40 @@ struct state_rebuild {
 
 /* ---- the view of trails ------------------------------------------------------------------------ */
 
-/* Ids of the trails that Redis shows. */
-struct shown {
-    char (*at)[TRAIL_ID_SIZE];
-    size_t count, cap;
-};
-
-static int shown_add(struct shown *s, struct str key)
-{
-    struct str rest = key, word, id;
-
-    (void)str_split(&rest, ':', &word);
-    (void)str_split(&rest, ':', &word);
-    id = rest;
-    if (id.len != TRAIL_ID_SIZE - 1 || memchr(id.at, ':', id.len))
-        return 0; /* tb1:trail:<id>:status:… */
-    if (s->count == s->cap) {
-        size_t cap = s->cap ? s->cap * 2 : 256;
-        char(*at)[TRAIL_ID_SIZE] = realloc(s->at, cap * sizeof(*at));
-
-        if (!at)
-            return -ERR_NOMEM;
-        s->at = at;
-        s->cap = cap;
-    }
-    (void)snprintf(s->at[s->count++], TRAIL_ID_SIZE, STR_FMT, STR_ARG(id));
-    return 0;
-}
-
-static int find_shown(struct state *state, struct shown *ret, struct why *why)
-{
-    struct state_key pattern = state_key_trail(STR("*"));
-    struct state_reply reply, keys;
-    AUTO_FREE char *cursor = str_dup(STR("0"));
-    int r = 0;
-
-    do {
-        if (!cursor)
-            return -ERR_NOMEM;
-        STATE_ADD(state, STR("SCAN"), str_from(cursor), STR("MATCH"), state_key_str(&pattern),
-                  STR("COUNT"), SCAN_COUNT);
-        r = state_flush(state, why);
-        if (r < 0)
-            return r;
-        reply = state_reply(state, 0);
-        if (reply.type != STATE_LIST || reply.count != 2)
-            return why_set(why, -ERR_UNAVAILABLE, "Redis: " STR_FMT, STR_ARG(reply.text));
-        keys = state_item(&reply, 1);
-        for (size_t i = 0; i < keys.count && r == 0; i++)
-            r = shown_add(ret, state_item(&keys, i).text);
-        free(cursor);
-        cursor = str_dup(state_item(&reply, 0).text);
-    } while (r == 0 && cursor && strcmp(cursor, "0") != 0);
-    return r;
-}
-
 /* Trails that Redis shows and nobody knows: it was restored from an old copy. They were seen before `control` was read, so
  * none of them was made meanwhile. */
-static int take_strays_away(struct state_rebuild *b, const struct shown *shown, struct why *why)
+static int take_away(struct state_rebuild *b, struct str id, struct why *why)
+{
+    struct state_key key = state_key_trail(id), all;
+    int r;
+
+    STATE_ADD(b->state, STR("HGET"), state_key_str(&key), STR("account"));
+    r = state_flush(b->state, why);
+    if (r < 0)
+        return r;
+    all = state_key_account_trails(state_reply(b->state, 0).text);
+    STATE_ADD(b->state, STR("DEL"), state_key_str(&key));
+    STATE_ADD(b->state, STR("SREM"), state_key_str(&all), id);
+    return state_flush(b->state, why);
+}
+
+static int take_strays_away(struct state_rebuild *b, const struct scan_names *shown,
+                            struct why *why)
 {
     int r = 0;
 
     for (size_t i = 0; i < shown->count && r == 0; i++) {
-        struct str id = str_from(shown->at[i]);
-        struct state_key key = state_key_trail(id), all;
-        const struct trail *trail = trail_book_find(control_trails(b->control), id);
+        const struct trail *trail;
+        struct str id;
 
+        if (!scan_key_parts(shown->at[i], 2, &id, 1) || memchr(id.at, ':', id.len))
+            continue; /* tb1:trail:<id>:status:… */
+        trail = trail_book_find(control_trails(b->control), id);
         if (trail && !trail_latest(trail)->deleted)
             continue;
         b->strays++;
-        if (b->dry)
-            continue;
-        STATE_ADD(b->state, STR("HGET"), state_key_str(&key), STR("account"));
-        r = state_flush(b->state, why);
-        if (r < 0)
-            break;
-        all = state_key_account_trails(state_reply(b->state, 0).text);
-        STATE_ADD(b->state, STR("DEL"), state_key_str(&key));
-        STATE_ADD(b->state, STR("SREM"), state_key_str(&all), id);
-        r = state_flush(b->state, why);
+        if (!b->dry)
+            r = take_away(b, id, why);
     }
     return r;
 }
@@ -141,9 +95,10 @@ static int control_end(const struct state_rebuild *b, int64_t *ret, struct why *
  * again until `control` did not move meanwhile; the API, which follows it, comes after. */
 static int rebuild_view(struct state_rebuild *b, struct why *why)
 {
-    struct shown shown = {0};
+    struct state_key pattern = state_key_trail(STR("*"));
+    struct scan_names shown = {0};
     int64_t before, after;
-    int r = find_shown(b->state, &shown, why);
+    int r = scan_keys(b->state, state_key_str(&pattern), &shown, why);
 
     for (int i = 0; i < VIEW_TRIES && r == 0; i++) {
         control_free(b->control);
@@ -162,7 +117,7 @@ static int rebuild_view(struct state_rebuild *b, struct why *why)
         if (r == 0 && i == VIEW_TRIES - 1)
             r = why_set(why, -ERR_UNAVAILABLE, "trails were changed all the while: run it again");
     }
-    free(shown.at);
+    scan_names_done(&shown);
     return r;
 }
 
