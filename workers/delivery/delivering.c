@@ -543,7 +543,7 @@ static int turn(struct worker *w, struct why *reterr_why)
         *reterr_why = w->failed_why;
     r = w->failed;
     w->failed = 0;
-    return r;
+    return r == 0 && w->delivery ? delivery_error(w->delivery) : r;
 }
 
 static void beat(struct worker *w, struct heartbeat *heartbeat, const char *state, bool last)

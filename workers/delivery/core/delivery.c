@@ -96,6 +96,8 @@ struct delivery {
     size_t uploads, starting;
     uint64_t delivered, objects;
     bool draining;
+    int error;                      /* -ERR_NOMEM, for good: delivery_error() */
+    struct delivery_effect nowhere; /* what there was no memory for */
 };
 
 /* ---- small things ---------------------------------------------------------------------------------- */
@@ -186,6 +188,14 @@ static int64_t stream_clear(const struct delivery *d, const struct stream *s) /*
 
 /* ---- effects ----------------------------------------------------------------------------------------- */
 
+/* From here on no effect comes out any more: what happened since counts as little as if we had crashed. */
+static struct delivery_effect *no_memory(struct delivery *d)
+{
+    d->error = -ERR_NOMEM;
+    d->nowhere = (struct delivery_effect){0};
+    return &d->nowhere;
+}
+
 static struct delivery_effect *effect_add(struct delivery *d, enum delivery_effect_kind kind,
                                           int32_t partition)
 {
@@ -195,7 +205,8 @@ static struct delivery_effect *effect_add(struct delivery *d, enum delivery_effe
         size_t cap = d->effect_cap ? d->effect_cap * 2 : EFFECTS_FIRST;
         struct delivery_effect *effects = malloc(cap * sizeof(*effects));
 
-        CHECK(effects); /* nothing is lost by a crash */
+        if (!effects)
+            return no_memory(d);
         for (size_t i = 0; i < d->effect_count; i++)
             effects[i] = d->effects[(d->effect_first + i) % d->effect_cap];
         free(d->effects);
@@ -258,7 +269,7 @@ static bool put_stands(struct delivery *d, struct delivery_effect *e)
 
 bool delivery_next(struct delivery *d, struct delivery_effect *ret)
 {
-    while (d->effect_count) {
+    while (d->effect_count && d->error == 0) {
         *ret = d->effects[d->effect_first];
         d->effect_first = (d->effect_first + 1) % d->effect_cap;
         d->effect_count--;
@@ -363,14 +374,21 @@ static void buffer_add(struct delivery *d, struct stream *s, int64_t offset, int
 {
     struct delivery_record *record = malloc(sizeof(*record) + document.len);
 
-    CHECK(record);
+    if (!record) {
+        (void)no_memory(d);
+        return;
+    }
     CHECK(s->count == 0 || s->records[s->count - 1]->offset < offset); /* rule 7 */
     CHECK(offset >= s->boundary && offset < s->end);
     if (s->count == s->cap) {
         size_t cap = s->cap ? s->cap * 2 : 16;
         struct delivery_record **records = realloc(s->records, cap * sizeof(s->records[0]));
 
-        CHECK(records);
+        if (!records) {
+            (void)no_memory(d);
+            free(record);
+            return;
+        }
         s->records = records;
         s->cap = cap;
     }
@@ -841,6 +859,7 @@ void delivery_head_done(struct delivery *d, uint64_t stream, enum delivery_outco
 
 /* ---- streams come and go ------------------------------------------------------------------------------------ */
 
+/* NULL without memory. */
 static struct target *target_get(struct delivery *d, struct str bucket)
 {
     struct target *t = d->targets;
@@ -850,9 +869,13 @@ static struct target *target_get(struct delivery *d, struct str bucket)
     if (t)
         return t;
     t = calloc(1, sizeof(*t));
-    CHECK(t);
+    if (!t)
+        return NULL;
     t->name = str_dup(bucket);
-    CHECK(t->name);
+    if (!t->name) {
+        free(t);
+        return NULL;
+    }
     t->next = d->targets;
     d->targets = t;
     return t;
@@ -881,6 +904,17 @@ static int64_t chain_end(const struct delivery *d, const struct trail *trail, in
     return INT64_MAX;
 }
 
+static void stream_release(struct stream *s)
+{
+    free(s->records);
+    free(s->trail);
+    free(s->account);
+    free(s->bucket);
+    free(s->prefix);
+    free(s);
+}
+
+/* NULL without memory. */
 static struct stream *stream_new(struct delivery *d, const struct trail_version *v,
                                  const struct trail_destination *dest, int32_t partition,
                                  int64_t origin, int64_t end)
@@ -888,18 +922,22 @@ static struct stream *stream_new(struct delivery *d, const struct trail_version 
     struct stream *s = calloc(1, sizeof(*s)), **slot;
     struct partition *p = &d->partitions[partition];
 
-    CHECK(s);
-    id_give(d, s);
+    if (!s)
+        return NULL;
     s->partition = partition;
     s->trail = str_dup(v->id);
     s->account = str_dup(v->account);
     s->bucket = str_dup(dest->bucket);
     s->prefix = str_dup(dest->prefix);
-    CHECK(s->trail && s->account && s->bucket && s->prefix);
+    s->target = target_get(d, dest->bucket);
+    if (!s->trail || !s->account || !s->bucket || !s->prefix || !s->target) {
+        stream_release(s);
+        return NULL;
+    }
+    id_give(d, s);
     s->destination = dest->number;
     trail_chain(v->id, dest->number, str_from(d->generation), s->chain);
     s->created_s = v->created_s;
-    s->target = target_get(d, dest->bucket);
     s->origin = s->boundary = s->cursor = origin;
     account_begin(&s->counts, origin);
     s->end = end;
@@ -927,12 +965,7 @@ static void stream_free(struct delivery *d, struct stream *s)
         s->target->probing = 0; /* somebody else has to ask */
     id_take(d, s);
     drop_first(d, s, s->count);
-    free(s->records);
-    free(s->trail);
-    free(s->account);
-    free(s->bucket);
-    free(s->prefix);
-    free(s);
+    stream_release(s);
 }
 
 /* All chains of a trail in one partition; those that are new begin by asking for their progress. */
@@ -952,10 +985,12 @@ static void trail_streams(struct delivery *d, const struct trail *trail, int32_t
         if (!trail_origin(trail, dest->number, &log, &origin))
             continue; /* not concerned, or it ended before this log began */
         end = chain_end(d, trail, dest->number, partition);
-        if (!s)
-            ask_progress(d, stream_new(d, v, dest, partition, origin, end));
-        else
+        if (s)
             s->end = end;
+        else if ((s = stream_new(d, v, dest, partition, origin, end)))
+            ask_progress(d, s);
+        else
+            (void)no_memory(d);
     }
 }
 
@@ -973,7 +1008,7 @@ int delivery_assign(struct delivery *d, int32_t partition, int64_t log_start, in
                             .committed = -1};
     for (const struct trail *t = trail_book_all(d->book, NULL); t; t = trail_book_all(d->book, t))
         trail_streams(d, t, partition);
-    return 0;
+    return d->error;
 }
 
 void delivery_revoke(struct delivery *d, int32_t partition)
@@ -1072,14 +1107,14 @@ int delivery_record(struct delivery *d, enum delivery_source source, int32_t par
         for (struct stream *s = p->streams; s; s = s->next)
             if (s->state == LATE)
                 s->cursor = MAX_OF(s->cursor, offset + 1);
-        return 0;
+        return d->error;
     }
     p->shared = offset + 1;
     learn = v;
     v = NULL;
     if (learn)
         r = learn_change(d, partition, offset, learn, reterr_why);
-    return r;
+    return r < 0 ? r : d->error;
 }
 
 int delivery_end(struct delivery *d, enum delivery_source source, int32_t partition,
@@ -1294,6 +1329,11 @@ void delivery_free(struct delivery *d)
     free(d->topic);
     free(d->generation);
     free(d);
+}
+
+int delivery_error(const struct delivery *d)
+{
+    return d->error;
 }
 
 bool delivery_takes(const struct delivery *d)

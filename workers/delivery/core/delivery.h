@@ -157,7 +157,11 @@ void delivery_drain(struct delivery *delivery);
 
 /* ---- outputs ----------------------------------------------------------------------------------- */
 
+/* False also for good after delivery_error(). */
 bool delivery_next(struct delivery *delivery, struct delivery_effect *ret);
+/* 0, or -ERR_NOMEM: something was not noted. Nothing that was is carried out any more; the process has to end, and what
+ * is not committed is read again. */
+int delivery_error(const struct delivery *delivery);
 /* Whether more records may be offered: within the memory budget. */
 bool delivery_takes(const struct delivery *delivery);
 /* No stream waits for its progress: the shared reader may begin. */
