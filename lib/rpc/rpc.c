@@ -420,6 +420,8 @@ int rpc_verify(const struct rpc_request *q, struct rpc_call *call, struct str se
                       q->header_count, call->signed_headers, call->payload_sha256, &signature);
     else
         r = sign_acs1(secret, q->method, params, v1_params(call, params), &signature);
+    if (r == -ERR_INVALID) /* a header that it says was signed is not there */
+        return 0;
     return r < 0 ? r : crypto_equal(buf_str(&signature), call->signature);
 }
 
