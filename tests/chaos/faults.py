@@ -30,7 +30,7 @@ CLOCK, DISK = 0, 1  # switches.h
 class Fleet:
     def __init__(self, stack):
         self.stack, self.lock = stack, threading.RLock()
-        self.running = {}  # Popen by name; what we killed is not in it
+        self.running, self.ever = {}, set()  # Popen by name, what we killed is not in it; names
         self.found = []  # what ended by itself, in words
         self.clock_off_until = collections.defaultdict(float)
         self._ending = threading.Event()
@@ -64,6 +64,7 @@ class Fleet:
             (self.stack.run / f"{name}.switches").write_bytes(bytes(16))
             self.running[name] = subprocess.Popen(self.command(name), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                                   env=environment, start_new_session=True)
+            self.ever.add(name)
             (self.stack.run / f"{name}.pid").write_text(f"{self.running[name].pid}\n")
 
     def signal(self, name, number):
@@ -116,6 +117,12 @@ class Fleet:
     def switch(self, name, which, value):
         with open(self.stack.run / f"{name}.switches", "r+b") as file:
             os.pwrite(file.fileno(), struct.pack("<q", value), 8 * which)
+
+    def start_missing(self):
+        """All that ever ran runs again, second instances, too: that the rest takes over from somebody who has gone is what happened
+        meanwhile; that Kafka forgets to miss somebody is docs/decisions/0004."""
+        for name in sorted(self.ever - set(self.running)):
+            self.start(name)
 
     def clock_is_off(self, name):
         return time.monotonic() < self.clock_off_until[name] + CLOCK_GRACE_S

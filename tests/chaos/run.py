@@ -88,6 +88,7 @@ class Run:
             owner.start()
         self.driver = faults.Driver(self.stack, self.fleet, self.proxy)
         self.driver.run(plan.schedule(self.seed, seconds), seconds)
+        self.fleet.start_missing()
         self.say("all faults are healed")
 
     def calm(self):
