@@ -3,8 +3,6 @@
 
 #include <stdio.h>
 
-#include <time.h>
-
 #define CONTROL_TIMEOUT_MS 30000
 #define FENCE_TIMEOUT_MS   30000 /* a fresh Kafka first makes the log of transactions */
 #define COMMIT_TIMEOUT_MS  30000
@@ -89,25 +87,17 @@ int deployment_partitions(const struct deployment *deployment, struct bus_admin 
 
 /* ---- transactions ------------------------------------------------------------------------------ */
 
-static int64_t monotonic_ms(void)
-{
-    struct timespec t;
-
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static int take_fence(struct bus_producer *producer, struct why *reterr_why)
 {
-    int64_t deadline_ms = monotonic_ms() + FENCE_TIMEOUT_MS;
+    int64_t deadline_ms = bus_clock_ms() + FENCE_TIMEOUT_MS;
     int r;
 
     do {
-        int64_t left_ms = MAX_OF(deadline_ms - monotonic_ms(), (int64_t)1000);
+        int64_t left_ms = MAX_OF(deadline_ms - bus_clock_ms(), (int64_t)1000);
 
         r = bus_transactions_init(producer, (int)left_ms, reterr_why);
     } while (r < 0 && r != -ERR_FENCED && err_class(r) == ERR_CLASS_RETRY &&
-             monotonic_ms() < deadline_ms);
+             bus_clock_ms() < deadline_ms);
     return r;
 }
 
@@ -129,12 +119,12 @@ int deployment_fence(const struct deployment *deployment, const char *transactio
 
 int deployment_commit(struct bus_producer *producer, struct why *reterr_why)
 {
-    int64_t deadline_ms = monotonic_ms() + COMMIT_TIMEOUT_MS;
+    int64_t deadline_ms = bus_clock_ms() + COMMIT_TIMEOUT_MS;
     int r;
 
     do
         r = bus_commit(producer, COMMIT_TIMEOUT_MS, reterr_why);
-    while (r == -ERR_TIMEOUT && monotonic_ms() < deadline_ms);
+    while (r == -ERR_TIMEOUT && bus_clock_ms() < deadline_ms);
     return r;
 }
 

@@ -1,6 +1,8 @@
 /* bus.c - bus.h's consumers, readers and admin before the simulated brokers. Producers: producing.c. */
 #include "doors.h"
 
+#include <stdio.h>
+
 #define RECORD_PAUSE 12 /* percent of the records that take a moment */
 #define MOMENT_MS    4
 
@@ -420,6 +422,35 @@ int bus_admin_partitions(struct bus_admin *admin, const char *topic, int32_t *re
         return -ERR_NOT_FOUND;
     *ret_count = t->partition_count;
     return 0;
+}
+
+int bus_admin_create(struct bus_admin *admin, const char *topic, int partitions, int replication,
+                     const struct topic_settings *settings, struct why *reterr_why)
+{
+    struct topic_name name;
+    int r = bus_reach(BUS_CALL_TIMEOUT_MS);
+
+    (void)admin, (void)replication, (void)settings;
+    if (r < 0)
+        return why_set(reterr_why, r, "the brokers are away");
+    if (kafka_topic(topic))
+        return -ERR_EXISTS;
+    (void)snprintf(name.text, sizeof(name.text), "%s", topic);
+    (void)kafka_make(name, partitions);
+    return door(0, MOMENT_MS) ? 0 : -ERR_BUG;
+}
+
+int bus_admin_grow(struct bus_admin *admin, const char *topic, int count, struct why *reterr_why)
+{
+    struct topic *t = kafka_topic(topic);
+    int r = bus_reach(BUS_CALL_TIMEOUT_MS);
+
+    (void)admin;
+    if (r < 0)
+        return why_set(reterr_why, r, "the brokers are away");
+    if (t->partition_count < count)
+        kafka_grow(t, count);
+    return door(0, MOMENT_MS) ? 0 : -ERR_BUG;
 }
 
 int bus_admin_watermarks(struct bus_admin *admin, const char *topic, int32_t partition,

@@ -15,7 +15,9 @@ struct group *group_find(const char *name, struct topic *topic)
             return &k->groups[i];
     CHECK(k->group_count < GROUPS_MAX);
     g = &k->groups[k->group_count++];
-    *g = (struct group){.name = keep_str(str_from(name)), .topic = topic};
+    *g = (struct group){.name = keep_str(str_from(name)),
+                        .topic = topic,
+                        .partition_count = topic->partition_count};
     for (size_t i = 0; i < PARTITIONS_MAX; i++)
         g->committed[i] = BUS_OFFSET_NONE;
     return g;
@@ -48,7 +50,7 @@ static void begin_rebalance(struct group *g)
 /* By range: members in the order of their names. */
 static void share_out(struct group *g)
 {
-    int32_t next = 0, left = g->topic->partition_count;
+    int32_t next = 0, left = g->partition_count;
 
     g->joining = false;
     g->generation++;
@@ -133,6 +135,10 @@ static void tick(struct group *g)
         sort_members(g);
         begin_rebalance(g);
         i--;
+    }
+    if (g->partition_count < g->topic->partition_count && g->member_count && chance(10)) {
+        g->partition_count = g->topic->partition_count;
+        begin_rebalance(g);
     }
     for (size_t i = 0; i < g->member_count; i++)
         all &= g->members[i].joined;

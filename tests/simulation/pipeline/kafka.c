@@ -27,11 +27,20 @@ struct topic *kafka_make(struct topic_name name, int32_t partitions)
 
     CHECK(k->topic_count <= TOPICS_MAX && partitions <= PARTITIONS_MAX);
     t->name = name;
-    t->partition_count = partitions;
+    t->partition_count = t->first_count = partitions;
+    t->grown_ms = -1;
     (void)snprintf(generation, sizeof(generation), "6d1f0a52-5f0e-4b0e-9a51-0a4a3f6f3c%02zu",
                    k->topic_count);
     t->generation = keep_str(str_from(generation));
     return t;
+}
+
+void kafka_grow(struct topic *t, int32_t partitions)
+{
+    CHECK(partitions > t->partition_count && partitions <= PARTITIONS_MAX);
+    t->partition_count = partitions;
+    t->grown_ms = now_ms();
+    trace("%s has %d partitions now", t->name.text, partitions);
 }
 
 struct topic *kafka_topic(const char *name)

@@ -43,7 +43,8 @@ struct partition {
 struct topic {
     struct topic_name name;
     struct str generation;
-    int32_t partition_count;
+    int32_t partition_count, first_count; /* first: before partitions were added */
+    int64_t grown_ms;                     /* when they were; -1: never */
     struct partition partitions[PARTITIONS_MAX];
 };
 
@@ -85,6 +86,7 @@ struct group {
     struct str name;
     struct topic *topic;
     int64_t generation;
+    int32_t partition_count; /* that it shares out: it hears of more some time after */
     bool joining;
     struct member members[MEMBERS_MAX];
     size_t member_count;
@@ -107,6 +109,7 @@ struct kafka {
 
 void kafka_new(void);
 struct topic *kafka_make(struct topic_name name, int32_t partitions);
+void kafka_grow(struct topic *topic, int32_t partitions);
 struct topic *kafka_topic(const char *name); /* NULL: there is none */
 /* Copies. `t` NULL: outside of transactions. */
 int64_t kafka_append(struct topic *topic, int32_t partition, struct str key, struct str value,

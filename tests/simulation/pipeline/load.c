@@ -32,10 +32,12 @@ static struct published *known_one(struct str region, struct str account)
 {
     struct topic_name name = topic_name(TOPIC_RAW, region);
     const struct topic *topic = kafka_topic(name.text);
+    int32_t partition = bus_partition_of(account, topic->partition_count);
     int64_t skip = between(0, 5);
 
     for (struct published *p = sim->load->all; p; p = p->next)
-        if (p->expect == EXPECT_EVENT && str_eq(p->region, region) && str_eq(p->account, account) &&
+        if (p->expect == EXPECT_EVENT && p->partition == partition && str_eq(p->region, region) &&
+            str_eq(p->account, account) &&
             topic->partitions[p->partition].end - p->offset < sim->window_events - 1 && skip-- <= 0)
             return p;
     return NULL;

@@ -223,11 +223,15 @@ static void check_origin(const struct oracle *o, const struct object *object)
         struct topic_name log = topic_name(TOPIC_EVENTS, region);
         char chain[TRAIL_CHAIN_SIZE];
 
-        if (c->partition != meta.partition || strcmp(c->topic->name.text, log.text) != 0)
+        bool from_start =
+            c->partition == 0 && oracle_holds_from_start(o, c->version, c->topic, meta.partition);
+
+        if ((c->partition != meta.partition && !from_start) ||
+            strcmp(c->topic->name.text, log.text) != 0)
             continue;
         trail_chain(c->version->trail, c->version->destination, c->topic->generation, chain);
         if (strcmp(chain, meta.chain) == 0)
-            origin = c->offset + 1;
+            origin = from_start ? 0 : c->offset + 1;
     }
     if (origin != meta.from)
         fail("rule 18: the chain of " STR_FMT " begins at %lld, its first object at %lld",
@@ -242,8 +246,9 @@ static const char *transactions_wait(void)
         if (sim->kafka->transactions[i].state != TRANSACTION_NONE)
             return "a transaction";
     for (size_t i = 0; i < sim->process_count; i++)
-        if (sim->processes[i].kind == API && sim->processes[i].fiber)
-            return "a call of the API";
+        if ((sim->processes[i].kind == API && sim->processes[i].fiber) ||
+            (sim->processes[i].kind == OPERATOR && !sim->processes[i].gone))
+            return "a call of the API, or an operator";
     return NULL;
 }
 

@@ -69,6 +69,8 @@ void oracle_read_logs(struct oracle *oracle);
 /* The settings in effect there; NULL: none. */
 const struct version *oracle_settings(const struct oracle *oracle, struct str trail,
                                       const struct topic *topic, int32_t partition, int64_t offset);
+bool oracle_holds_from_start(const struct oracle *oracle, const struct version *version,
+                             const struct topic *topic, int32_t partition);
 bool oracle_wants(const struct version *settings, const struct event *event, struct str region);
 /* The newest version of each trail: the first at or behind *i; false: no more. */
 bool oracle_trail(const struct oracle *oracle, size_t *i, const struct version **ret);

@@ -17,8 +17,8 @@ struct daemon {
     struct process *process;
 };
 
-static const char *const names[WORKER_KINDS] = {"normalizer", "router", "history", "delivery",
-                                                "api"};
+static const char *const names[WORKER_KINDS] = {"normalizer", "router", "history",
+                                                "delivery",   "api",    "operator"};
 
 static void trace_process(const struct process *p, const char *what)
 {
@@ -180,6 +180,9 @@ static void live(void *arg)
     case API:
         p->result = api_run(&daemon, p);
         break;
+    case OPERATOR:
+        p->result = operator_run();
+        break;
     case WORKER_KINDS:
         break;
     }
@@ -214,8 +217,9 @@ static void bury(struct process *p)
     fiber_free(p->fiber);
     p->fiber = NULL;
     p->restart_ms = now_ms() + between(0, sim->quiet ? 100 : RESTART_MS_MOST);
+    p->gone |= p->kind == OPERATOR && !p->dead && p->result == 0;
     /* What it knew of a log was older than the retention: whoever restarts it helps it. */
-    if (!p->dead && p->result < 0 && !(p->froze && p->result == -ERR_RANGE))
+    if (!p->dead && p->result < 0 && p->kind != OPERATOR && !(p->froze && p->result == -ERR_RANGE))
         fail("%s ended by itself with %s", names[p->kind], err_name(p->result));
     trace_process(p, "has ended");
 }
@@ -223,7 +227,9 @@ static void bury(struct process *p)
 void process_turn(struct process *p)
 {
     sim->current = p;
+    operator_mute(p->kind == OPERATOR);
     fiber_turn(p->fiber);
+    operator_mute(false);
     sim->current = NULL;
     if (fiber_ended(p->fiber))
         bury(p);

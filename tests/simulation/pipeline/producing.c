@@ -4,6 +4,7 @@
 #define QUEUE_MAX    512
 #define SEND_PERCENT 30 /* of the writes that are sent at once, with all before them */
 #define PAUSE_MS     15
+#define METADATA_MS  3000
 
 struct waiting {
     struct topic *topic;
@@ -21,6 +22,7 @@ struct bus_producer {
     bool failed; /* a record in it */
     struct waiting queue[QUEUE_MAX];
     size_t count;
+    int64_t opened_ms;
 };
 
 int bus_producer_open(const struct bus_settings *settings, const char *transactional_id,
@@ -37,6 +39,7 @@ int bus_producer_open(const struct bus_settings *settings, const char *transacti
     p->transaction = transaction_find(str_from(transactional_id),
                                       timeout_ms ? timeout_ms : BUS_TRANSACTION_TIMEOUT_MS);
     p->epoch = -1;
+    p->opened_ms = now_ms();
     *ret = p;
     return 0;
 }
@@ -100,6 +103,14 @@ static void send_one(struct bus_producer *p, const struct waiting *w)
     answer(w->ticket, 0, w->partition, offset);
 }
 
+/* A handle hears of added partitions some time after. */
+static int32_t known_partitions(const struct bus_producer *p, const struct topic *t)
+{
+    bool late = p->opened_ms <= t->grown_ms && now_ms() < t->grown_ms + METADATA_MS;
+
+    return late ? t->first_count : t->partition_count;
+}
+
 /* As far as the brokers let us. */
 static void send(struct bus_producer *p)
 {
@@ -124,13 +135,13 @@ int bus_producer_write(struct bus_producer *p, const char *topic, int32_t partit
         ticket->done = false;
     if (!door(0, 0))
         return -ERR_BUG;
-    if (!t)
+    if (!t || partition >= known_partitions(p, t))
         return -ERR_NOT_FOUND;
     if (p->count == QUEUE_MAX)
         return -ERR_UNAVAILABLE;
     p->count++;
     *w = (struct waiting){t,
-                          partition == BUS_BY_KEY ? bus_partition_of(key, t->partition_count)
+                          partition == BUS_BY_KEY ? bus_partition_of(key, known_partitions(p, t))
                                                   : partition,
                           keep_str(key),
                           value.at ? keep_str(value) : value,

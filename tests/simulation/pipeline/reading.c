@@ -124,6 +124,14 @@ void oracle_read_logs(struct oracle *o)
     }
 }
 
+/* In a partition that was added later, a version that is in the log holds from the start. */
+bool oracle_holds_from_start(const struct oracle *o, const struct version *v,
+                             const struct topic *topic, int32_t partition)
+{
+    return partition >= topic->first_count && oracle_change_offset(o, v, topic, 0) >= 0 &&
+           oracle_change_offset(o, v, topic, partition) < 0;
+}
+
 const struct version *oracle_settings(const struct oracle *o, struct str trail,
                                       const struct topic *topic, int32_t partition, int64_t offset)
 {
@@ -132,8 +140,12 @@ const struct version *oracle_settings(const struct oracle *o, struct str trail,
     for (size_t i = 0; i < o->change_count; i++) {
         const struct change *c = &o->changes[i];
 
-        if (c->topic == topic && c->partition == partition && c->offset < offset &&
-            str_eq(c->version->trail, trail))
+        if (c->topic != topic || !str_eq(c->version->trail, trail) ||
+            (last && c->version->number < last->number))
+            continue;
+        if ((c->partition == partition && c->offset < offset) ||
+            (c->partition == 0 && partition >= topic->first_count &&
+             oracle_holds_from_start(o, c->version, topic, partition)))
             last = c->version;
     }
     return last;

@@ -37,11 +37,27 @@ bool fault(int64_t percent)
 
 void trace(const char *format, ...)
 {
+    bool muted = sim->current && sim->current->kind == OPERATOR;
     va_list args;
 
+    if (!sim->run->tracing)
+        return;
+    if (muted)
+        operator_mute(false);
     va_start(args, format);
     run_vtrace(sim->run, format, args);
     va_end(args);
+    if (muted)
+        operator_mute(true);
+}
+
+void fail(const char *format, ...)
+{
+    va_list args;
+
+    operator_mute(false);
+    va_start(args, format);
+    run_vfail(sim->run, format, args);
 }
 
 int64_t now_ms(void)
@@ -204,7 +220,7 @@ static void start_processes(void)
 /* Calls end with the rest of what happens. */
 static bool comes_back(const struct process *p)
 {
-    return !p->fiber && !(sim->quiet && p->kind == API);
+    return !p->fiber && !p->gone && !(sim->quiet && p->kind == API);
 }
 
 static void restart_who_is_due(void)
@@ -308,6 +324,25 @@ static void jump_clocks(void)
         some_process()->wall_skew_ms += between(-1200000, 1200000);
 }
 
+static void add_partitions(void)
+{
+    sim->partitions = (int32_t)between(2, PARTITIONS_MAX);
+    if (sim->process_count < PROCESSES_MAX)
+        process_start(process_add(OPERATOR, STR(""), 1));
+}
+
+/* Somebody believes that a frozen process is gone, and starts another one of its name. Both live for a while. */
+static void start_twin(void)
+{
+    struct process *p = some_process();
+
+    if (!p->fiber || now_ms() >= p->asleep_ms || p->gone || sim->process_count == PROCESSES_MAX ||
+        p->kind == API || p->kind == OPERATOR)
+        return;
+    p->gone = true;
+    process_start(process_add(p->kind, p->region, p->instance[0] - '0'));
+}
+
 static void something_happens(void)
 {
     int64_t what = between(0, 99);
@@ -330,6 +365,10 @@ static void something_happens(void)
         jump_clocks();
     else if (what < 62)
         retain();
+    else if (what < 66)
+        start_twin();
+    else if (what < 67 && sim->partitions == 0 && chance(50))
+        add_partitions();
 }
 
 /* ---- rest ----------------------------------------------------------------------------------------------------------- */
@@ -345,6 +384,8 @@ static void calm_down(void)
 
         if (p->kind == API)
             p->stopping = true;
+        if (p->gone && p->kind != OPERATOR)
+            process_kill(p);
         p->asleep_ms = 0;
         p->wake_ms = MIN_OF(p->wake_ms, now_ms() + 1000);
     }

@@ -9,6 +9,7 @@
  *     disk.c      history.h's writer
  *     store.c     objects.h, http.h
  *     api.c       the API's changes of trails
+ *     operator.c  trailctl topics apply
  *     load.c      services that publish
  *     oracle.c    what must have become of all that, computed from logs and objects alone
  *
@@ -39,6 +40,7 @@ enum worker_kind {
     HISTORY,
     DELIVERY,
     API,
+    OPERATOR,
     WORKER_KINDS,
 };
 
@@ -70,6 +72,7 @@ struct process {
     int64_t doors_left;    /* until it is killed; -1: it is not */
     int64_t freeze_left;   /* until it freezes */
     int64_t restart_ms;
+    bool gone; /* for good, once it has ended: another took its name, or its work is done */
     int64_t backoff_ms;
     int result;
     char status[96];
@@ -87,6 +90,7 @@ struct sim {
     int64_t window_events;
     int64_t idle_ms; /* how long an idle process may sleep in a poll */
     struct topology_section topology;
+    int32_t partitions; /* of each topic, once they were added; 0: never */
 
     struct process processes[PROCESSES_MAX];
     size_t process_count;
@@ -112,7 +116,7 @@ int64_t between(int64_t least, int64_t most); /* both included */
 bool chance(int64_t percent);
 bool fault(int64_t percent); /* never while it is quiet */
 void trace(const char *format, ...) PRINTF_LIKE(1, 2);
-#define fail(...) run_fail(sim->run, __VA_ARGS__)
+__attribute__((noreturn)) void fail(const char *format, ...) PRINTF_LIKE(1, 2);
 int64_t now_ms(void);        /* of the world */
 int64_t broker_now_ms(void); /* wall clock of the brokers */
 void *keep(size_t len);      /* zeroed; until the run ends */
@@ -188,6 +192,13 @@ struct call {
 void calls_new(void);
 const struct call *calls_all(void);
 int api_run(struct daemon *daemon, struct process *process);
+
+/* ---- operator.c -------------------------------------------------------------------------------------------- */
+
+/* What a command prints is nobody's here: while one has its turn, it goes nowhere. */
+void operator_mute(bool mute);
+/* Applies a topology with more partitions. 0, or why it has to be done again. */
+int operator_run(void);
 
 /* ---- load.c -------------------------------------------------------------------------------------------------- */
 
