@@ -167,8 +167,11 @@ void bus_consumer_close(struct bus_consumer *c)
 static int fetch_committed(struct bus_consumer *c)
 {
     rd_kafka_topic_partition_list_t *list = door_list(c->topic, c->positions, c->position_count);
-    rd_kafka_resp_err_t err = rd_kafka_committed(c->rk, list, BUS_CALL_TIMEOUT_MS);
+    rd_kafka_resp_err_t err;
 
+    if (!list)
+        return -ERR_NOMEM;
+    err = rd_kafka_committed(c->rk, list, BUS_CALL_TIMEOUT_MS);
     for (int i = 0; !err && i < list->cnt; i++) {
         err = list->elems[i].err;
         c->positions[i].offset =
@@ -246,6 +249,8 @@ int bus_consumer_assign(struct bus_consumer *c, const struct bus_position *posit
     rd_kafka_topic_partition_list_t *list = door_list(c->topic, positions, count);
     rd_kafka_resp_err_t err;
 
+    if (!list)
+        return -ERR_NOMEM;
     release(c);
     err = rd_kafka_assign(c->rk, list);
     rd_kafka_topic_partition_list_destroy(list);
@@ -267,6 +272,8 @@ int bus_consumer_commit(struct bus_consumer *c, const struct bus_position *posit
     if (count == 0)
         return 0;
     list = door_list(c->topic, positions, count);
+    if (!list)
+        return -ERR_NOMEM;
     err = rd_kafka_commit(c->rk, list, wait ? 0 : 1);
     rd_kafka_topic_partition_list_destroy(list);
     return door_error(err);

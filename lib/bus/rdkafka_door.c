@@ -170,7 +170,11 @@ rd_kafka_topic_partition_list_t *door_list(const char *topic, const struct bus_p
         if (positions[i].note.len == 0)
             continue;
         p->metadata = str_dup(positions[i].note); /* librdkafka frees it */
-        p->metadata_size = p->metadata ? positions[i].note.len : 0;
+        if (!p->metadata) { /* a position without its note would be another one */
+            rd_kafka_topic_partition_list_destroy(list);
+            return NULL;
+        }
+        p->metadata_size = positions[i].note.len;
     }
     return list;
 }

@@ -20,7 +20,7 @@ rd_kafka_t *door_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct why *re
 int door_error(rd_kafka_resp_err_t err);
 /* Takes `error` over; 0 for NULL. */
 int door_error_done(rd_kafka_error_t *error, struct why *reterr_why);
-/* Caller destroys. */
+/* Caller destroys. NULL: no memory for a note. */
 rd_kafka_topic_partition_list_t *door_list(const char *topic, const struct bus_position *positions,
                                            size_t count);
 /* Fills an input from a message, which the caller keeps until the next poll. */
