@@ -359,7 +359,8 @@ static int write_entry(struct change *ch, struct bus_ticket *ticket)
         r = bus_producer_flush(ch->changes->producer, WRITE_TIMEOUT_MS);
     if (r < 0)
         return why_set(&ch->why, r, "cannot write to %s", control.text);
-    return !ticket->done ? -ERR_TIMEOUT : ticket->error;
+    r = !ticket->done ? -ERR_TIMEOUT : ticket->error;
+    return r < 0 ? why_set(&ch->why, r, "%s did not acknowledge the change", control.text) : 0;
 }
 
 static int transact(struct change *ch, struct bus_ticket *entry)
@@ -369,8 +370,8 @@ static int transact(struct change *ch, struct bus_ticket *entry)
 
     for (size_t i = 0; i < ch->target_count && r == 0; i++)
         r = write_target(ch, &ch->targets[i]);
-    if (r == 0)
-        r = bus_producer_flush(c->producer, WRITE_TIMEOUT_MS);
+    if (r == 0 && (r = bus_producer_flush(c->producer, WRITE_TIMEOUT_MS)) < 0)
+        (void)why_set(&ch->why, r, "its records were not acknowledged in %d ms", WRITE_TIMEOUT_MS);
     if (r == 0)
         r = collect_offsets(ch);
     if (r == 0)
