@@ -15,6 +15,7 @@
 
 #include "cli/deployment.h"
 #include "cli/output.h"
+#include "cli/recount.h"
 #include "state/keys.h"
 #include "state/state.h"
 
@@ -252,6 +253,8 @@ static int reconcile(struct cli *cli, struct why *reterr_why)
 
     if (r < 0)
         return cli_misused(cli, reterr_why, "%s", reterr_why->text);
+    if (args_has(&cli->args, "trails") || args_has(&cli->args, "trail"))
+        return recount(cli, reterr_why);
     rec = (struct reconciling){.deployment = &deployment};
     until_s = cli_now_s() + wait_s;
     r = deployment_open(cli, &deployment, reterr_why);
@@ -275,6 +278,9 @@ static int reconcile(struct cli *cli, struct why *reterr_why)
 
 static const struct arg_option options[] = {
     {"wait", "SECONDS", "how long to wait until nothing is on its way (30)", false},
+    {"trails", NULL,
+     "instead: delivery's counts a trail against log and buckets, counted once more", false},
+    {"trail", "NAME", "... of trails of this name, or this id, only", false},
     {"json", NULL, "one object a line", false},
     ARG_OPTIONS_END,
 };

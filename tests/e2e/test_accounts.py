@@ -119,6 +119,9 @@ def test_counts_a_trail_are_exact_after_kills_and_no_alarm_is_raised(watched):
     eventually(counted, WAIT_S, every=1, what="the trail's counts are those of log and bucket")
     eventually(lambda: balanced(stack), WAIT_S, every=0.3, what="all is balanced")
     assert not began(stack, *BALANCES), stack.log("watch")[-2000:]
+    rows = [json.loads(line) for line in stack.trailctl("reconcile", "--trails", "--json").splitlines()]
+    assert rows and all(row["verdict"] == "same" for row in rows)
+    assert sum(int(row["delivered"]) for row in rows if row["trail"] == "trail-1") > 0
 
 
 def test_a_stopped_worker_is_a_stall_and_what_it_has_to_read_is_warned_of(watched):
