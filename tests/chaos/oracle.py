@@ -30,7 +30,7 @@ from plan import REGIONS
 from wait import eventually
 
 KINDS = ["lost", "doubled", "invented", "changed", "unaccounted"]
-SHOWN = 5
+SHOWN, START_S = 5, 120
 FOR_HISTORY = 2
 OURS = "Actiontrail"
 CHANGES = {"CreateTrail", "UpdateTrail", "StartLogging", "StopLogging", "DeleteTrail"}
@@ -229,7 +229,7 @@ def check_queries(verdict, world, askers, now):
                     for event in log.events.values()
                     if event and event["account"] == account and event["purpose"] & FOR_HISTORY and event["service"] != OURS
                     and (event["region"] == region or event["global"])}
-        eventually(lambda caller=caller: answers(caller), what="the API answers")
+        eventually(lambda caller=caller: answers(caller), START_S, what="the API answers")
         found = caller.events(start_time=sdk.iso(now - 3600), end_time=sdk.iso(now + 3600))
         verdict.compare(f"LookupEvents in {region}", expected,
                         [(event["eventId"], event) for event in found if event["serviceName"] != OURS])
