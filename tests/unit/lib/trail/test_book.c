@@ -115,6 +115,18 @@ static void a_change_met_in_the_log_counts_from_there_on(void **state)
     assert_int_equal(in_effect("T", 1, 31), 1);
 }
 
+static void a_change_met_in_two_topics_counts_in_both(void **state)
+{
+    const struct trail_log global = {STR("global"), STR("G2"), 0};
+    (void)state;
+    assert_int_equal(add("T", 1, "0,0"), 1);
+    assert_int_equal(change("T", 2, 0, 10), 1);
+    assert_int_equal(trail_book_change(book, version("T", "1", 2, NULL), &global, 1, 30, &why), 1);
+    assert_int_equal(in_effect("T", 0, 10), 1);
+    assert_int_equal(in_effect("T", 0, 11), 2);
+    assert_int_equal(trail_at(trail_book_find(book, STR("T")), &global, 31)->version, 2);
+}
+
 static void the_same_change_again_changes_nothing(void **state)
 {
     (void)state;
@@ -292,7 +304,8 @@ static void the_book_keeps_what_it_was_given_not_what_the_caller_had(void **stat
 TESTS(CASE(the_last_change_before_an_offset_decides),
       CASE(in_a_partition_added_later_a_version_holds_from_the_start),
       CASE(a_change_met_in_the_log_counts_from_there_on),
-      CASE(the_same_change_again_changes_nothing), CASE(control_fills_in_what_was_not_seen),
+      CASE(a_change_met_in_two_topics_counts_in_both), CASE(the_same_change_again_changes_nothing),
+      CASE(control_fills_in_what_was_not_seen),
       CASE(a_change_elsewhere_than_it_was_known_is_a_conflict),
       CASE(changes_lie_in_the_order_of_their_versions),
       CASE(a_partition_beyond_the_topic_s_is_a_conflict), CASE(a_trail_stays_its_account_s),

@@ -276,6 +276,24 @@ static void a_stream_whose_place_leaves_the_log_begins_anew(void **state)
     done(&f);
 }
 
+static void a_stream_that_begins_anew_gives_its_place_among_the_uploads_back(void **state)
+{
+    struct fixture f = fixture();
+    uint64_t stream;
+    (void)state;
+    f.settings.uploads_max = 1;
+    stream = asking(&f, 0, 50);
+    delivery_progress(f.core, stream, true, 7, 7, NULL);
+    event_by(&f, DELIVERY_CATCHING_UP, 10, 10);
+    tick(&f, 1000);
+    (void)want(&f, DELIVERY_PUT); /* under way, and forgotten */
+    delivery_out_of_range(f.core, 0, 30);
+    stream = want(&f, DELIVERY_READ_PROGRESS).stream;
+    delivery_progress(f.core, stream, true, 40, 50, NULL);
+    (void)object_at(&f, 51);
+    done(&f);
+}
+
 /* ---- changes ------------------------------------------------------------------------------------------------- */
 
 static void a_trail_made_while_we_run_starts_behind_its_record(void **state)
@@ -344,6 +362,7 @@ TESTS(TEST(progress_says_boundary_and_cursor),
       TEST(a_listed_object_that_is_not_found_makes_no_loss),
       TEST(a_listing_from_before_the_log_went_on_makes_no_loss),
       TEST(a_stream_whose_place_leaves_the_log_begins_anew),
+      TEST(a_stream_that_begins_anew_gives_its_place_among_the_uploads_back),
       TEST(a_trail_made_while_we_run_starts_behind_its_record),
       TEST(another_bucket_ends_one_chain_and_begins_the_next),
       TEST(a_change_that_contradicts_what_is_known_is_an_error))
