@@ -113,7 +113,8 @@ static int turn(struct watch *w, int stop_fd, struct why *why)
     if (r == 0)
         r = look(w, why);
     http_poll(w->http, &stop_fd, 1, STEP_MS);
-    return r;
+    /* Whatever is not as it should be where we look (a topic that is not made yet, a damaged file) may be so later. */
+    return r == 0 || r == -ERR_NOMEM || err_class(r) == ERR_CLASS_RETRY ? r : -ERR_UNAVAILABLE;
 }
 
 static void beat(struct watch *w, struct heartbeat *heartbeat, const char *state, bool last)
