@@ -3,8 +3,9 @@
 
 #include <stdio.h>
 
-#define RECORD_PAUSE 12 /* percent of the records that take a moment */
-#define MOMENT_MS    4
+#define RECORD_PAUSE   12 /* percent of the records that take a moment */
+#define MOMENT_MS      4
+#define SLOW_ANSWER_MS 400
 
 /* ---- on the way to the brokers ----------------------------------------------------------------------------- */
 
@@ -421,7 +422,7 @@ int bus_admin_partitions(struct bus_admin *admin, const char *topic, int32_t *re
     if (!t)
         return -ERR_NOT_FOUND;
     *ret_count = t->partition_count;
-    return 0;
+    return door(0, fault(sim->faults.slow_marker) ? SLOW_ANSWER_MS : MOMENT_MS) ? 0 : -ERR_BUG;
 }
 
 int bus_admin_create(struct bus_admin *admin, const char *topic, int partitions, int replication,
