@@ -37,7 +37,8 @@ struct record {
 struct partition {
     struct record *records; /* by offset */
     int64_t start, end, cap;
-    int64_t stable; /* no transaction is open below */
+    int64_t stable;              /* no transaction is open below */
+    int64_t settled, settled_ms; /* all below was read by everybody then; 0: not asked since */
 };
 
 struct topic {

@@ -11,7 +11,8 @@
 #define REST_MS      240000 /* within which everything has to be done once nothing goes wrong any more */
 #define REST_LOOK_MS 400
 #define NEVER        INT64_MAX
-#define KEPT_RECORDS 4 /* behind what every group has read, that stay in a log */
+#define SETTLED_MS   3000 /* longer than requests and listings take */
+#define KEPT_RECORDS 4    /* behind what every group has read, that stay in a log */
 
 struct sim *sim;
 
@@ -299,6 +300,21 @@ static int64_t read_by_all(struct topic *t, enum topic_kind kind, struct str reg
     return least - (kind == TOPIC_RAW ? sim->window_events : KEPT_RECORDS);
 }
 
+/* No log is so short that a listing lags behind it: what leaves it was settled for longer than requests and listings take. */
+static void retain_one(struct topic *t, int32_t number, int64_t read)
+{
+    struct partition *p = &t->partitions[number];
+
+    if (p->settled_ms && now_ms() - p->settled_ms > SETTLED_MS && p->settled > 0) {
+        kafka_retain(t, number, between(0, p->settled));
+        p->settled_ms = 0;
+    }
+    if (p->settled_ms == 0) {
+        p->settled = read;
+        p->settled_ms = now_ms();
+    }
+}
+
 static void retain(void)
 {
     for (size_t i = 0; i < sim->kafka->topic_count; i++) {
@@ -308,10 +324,7 @@ static void retain(void)
 
         CHECK(topic_parse(str_from(t->name.text), &kind, &region));
         for (int32_t p = 0; p < t->partition_count; p++) {
-            int64_t read = read_by_all(t, kind, region, p);
-
-            if (read > 0)
-                kafka_retain(t, p, between(0, read));
+            retain_one(t, p, read_by_all(t, kind, region, p));
         }
     }
 }
@@ -363,7 +376,7 @@ static void something_happens(void)
         store_set((int)between(0, BUCKETS - 1), (enum bucket_state)between(0, 2));
     else if (what < 59)
         jump_clocks();
-    else if (what < 62)
+    else if (what < 63)
         retain();
     else if (what < 66)
         start_twin();
