@@ -40,6 +40,7 @@ struct job {
 /* Shared by all processes. */
 struct runner {
     const struct world *world;
+    const char *program;           /* as it was called */
     uint64_t first, last, until_s; /* until_s: go on for so long instead; 0: not */
     size_t job_count;
     bool tracing, shrinks, has_steps;
@@ -348,11 +349,11 @@ static void report_failure(struct runner *r)
         print_trace(r);
         schedule_format(&r->schedule, steps);
     }
-    printf("\nagain, all of it:   build/dev/tests/simulate-%s --seed %llu --trace\n",
-           r->world->name, (unsigned long long)r->failed);
+    printf("\nagain, all of it:   %s --seed %llu --trace\n", r->program,
+           (unsigned long long)r->failed);
     if (r->has_steps)
-        printf("again, as printed:  build/dev/tests/simulate-%s --seed %llu --trace --steps '%s'\n",
-               r->world->name, (unsigned long long)r->failed, steps);
+        printf("again, as printed:  %s --seed %llu --trace --steps '%s'\n", r->program,
+               (unsigned long long)r->failed, steps);
 }
 
 static void report(const struct runner *r, uint64_t seconds)
@@ -457,6 +458,7 @@ int runner_main(const struct world *world, int argc, char **argv)
 
     CHECK(r != MAP_FAILED);
     r->world = world;
+    r->program = argv[0];
     r->failed = UINT64_MAX;
     read_arguments(r, argc, argv);
     printf("%s: TRAILBUS_TEST_SEED=%llu and on, %zu jobs\n", world->name,
