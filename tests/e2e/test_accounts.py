@@ -80,8 +80,7 @@ def all_fresh(stack):
 def test_canaries_are_followed_to_each_stage(watched):
     eventually(lambda: all_fresh(watched), WAIT_S, every=0.5, what="a canary has come to every stage")
     stages = freshness(watched)
-    assert 0 < stages["raw"]["medianMs"] <= stages["raw"]["p99Ms"]
-    assert stages["normalized"]["medianMs"] >= stages["raw"]["medianMs"]
+    assert all(0 < stage["medianMs"] <= stage["p99Ms"] for stage in stages.values())
 
 
 def test_counts_a_trail_are_exact_after_kills_and_no_alarm_is_raised(watched):
