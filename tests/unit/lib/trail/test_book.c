@@ -299,6 +299,34 @@ static void the_book_keeps_what_it_was_given_not_what_the_caller_had(void **stat
     assert_int_equal(in_effect("T", 0, 11), 1);
 }
 
+static bool doubted(const char *id)
+{
+    return trail_book_doubts(book, str_from(id));
+}
+
+static void each_version_in_doubt_is_told_once_until_it_is_trusted(void **state)
+{
+    struct str id;
+    int64_t number;
+
+    (void)state;
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(trail_book_doubt(book, STR("T"), 1), 0);
+        assert_int_equal(trail_book_doubt(book, STR("T"), 2), 0);
+        assert_int_equal(trail_book_doubt(book, STR("U"), 1), 0);
+    }
+    assert_true(trail_book_doubt_at(book, 2, &id, &number));
+    assert_true(str_eq(id, STR("U")) && number == 1);
+    assert_false(trail_book_doubt_at(book, 3, &id, &number));
+    trail_book_trust(book, STR("T"), 1);
+    trail_book_trust(book, STR("T"), 3);
+    assert_true(doubted("T") && doubted("U"));
+    trail_book_trust(book, STR("T"), 2);
+    assert_true(!doubted("T") && doubted("U"));
+    trail_book_trust(book, STR("U"), 1);
+    assert_false(trail_book_doubt_at(book, 0, &id, &number));
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 TESTS(CASE(the_last_change_before_an_offset_decides),
@@ -314,4 +342,5 @@ TESTS(CASE(the_last_change_before_an_offset_decides),
       CASE(a_change_may_lie_in_more_partitions_than_were_known),
       CASE(what_never_concerned_a_log_is_never_in_effect_there),
       CASE(an_account_s_trails_come_in_order_of_birth),
+      CASE(each_version_in_doubt_is_told_once_until_it_is_trusted),
       CASE(the_book_keeps_what_it_was_given_not_what_the_caller_had))
