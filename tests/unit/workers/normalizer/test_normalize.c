@@ -632,6 +632,14 @@ static void secrets_are_masked_wherever_they_stand(void **state)
     }
 }
 
+static void the_envelope_says_a_masked_text_as_the_document_does(void **state)
+{
+    (void)state;
+    must_run_with(
+        "\"userIdentity\":{\"userName\":\"{\\\"n\\\":1,\\\"Password\\\":\\\"hunter2\\\"}\"}");
+    assert_str_eq(event.user, STR("{\"n\":1,\"Password\":\"" SECRET_MASK "\"}"));
+}
+
 static void names_of_secrets_are_told_from_names_like_them(void **state)
 {
     static const char *const secrets[] = {
@@ -832,6 +840,7 @@ int main(void)
         CASE(resources_are_read_from_either_form_and_joined),
         CASE(more_resources_than_are_indexed_stay_in_the_document),
         CASE(secrets_are_masked_wherever_they_stand),
+        CASE(the_envelope_says_a_masked_text_as_the_document_does),
         CASE(names_of_secrets_are_told_from_names_like_them),
         CASE(a_secret_that_tells_nothing_stays),
         CASE(a_parameter_text_that_is_no_json_stays),
