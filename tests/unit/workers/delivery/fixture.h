@@ -66,7 +66,7 @@ static inline struct trail_version *version_of(int n, int version, int64_t offse
 
     buf_init(&json, 4096);
     buf_addf(&json,
-             "{\"trail\":\"00000000-0000-4000-8000-00000000000%d\",\"version\":%d,\"account\":"
+             "{\"trail\":\"00000000-0000-4000-8000-%012d\",\"version\":%d,\"account\":"
              "\"1001\",\"name\":\"t\",\"homeRegion\":\"cn-hangzhou\",\"regions\":\"All\",\"rw\":"
              "\"All\",\"logging\":true,\"destinations\":[%s{\"number\":%d,\"version\":%d,"
              "\"bucket\":\"%s\",\"prefix\":\"p\",\"origins\":[{\"topic\":\"events.cn-hangzhou\","
@@ -89,7 +89,7 @@ static inline const char *chain_of(int n, char text[TRAIL_CHAIN_SIZE])
 {
     char id[TRAIL_ID_SIZE];
 
-    (void)snprintf(id, sizeof(id), "00000000-0000-4000-8000-00000000000%d", n);
+    (void)snprintf(id, sizeof(id), "00000000-0000-4000-8000-%012d", n);
     trail_chain(str_from(id), 1, STR("g1"), text);
     return text;
 }

@@ -161,6 +161,25 @@ static void a_retry_may_carry_more_but_keeps_its_first(void **state)
     done(&f);
 }
 
+static void a_retry_waits_for_half_of_its_pause_at_least(void **state)
+{
+    struct fixture f = fixture();
+    struct delivery_effect e;
+    (void)state;
+    trail(&f, 1, "bucket-a");
+    begin(&f);
+    event(&f, 5, 10);
+    tick(&f, 1000);
+    for (int64_t pause_ms = 100; pause_ms <= 400; pause_ms *= 2) {
+        e = want(&f, DELIVERY_PUT);
+        delivery_put_done(f.core, e.stream, DELIVERY_UNCLEAR, "");
+        tick(&f, pause_ms / 2 - 1);
+        want_none(&f, DELIVERY_PUT);
+        tick(&f, pause_ms / 2 + 1);
+    }
+    done(&f);
+}
+
 static void a_stream_has_one_put_under_way(void **state)
 {
     struct fixture f = fixture();
@@ -273,7 +292,8 @@ TESTS(TEST(an_object_is_cut_when_its_first_event_is_old),
       TEST(short_of_memory_the_largest_buffer_goes_and_no_more_is_taken),
       TEST(from_is_the_boundary_and_next_is_what_was_offered),
       TEST(the_key_is_a_function_of_the_first_record),
-      TEST(a_retry_may_carry_more_but_keeps_its_first), TEST(a_stream_has_one_put_under_way),
+      TEST(a_retry_may_carry_more_but_keeps_its_first),
+      TEST(a_retry_waits_for_half_of_its_pause_at_least), TEST(a_stream_has_one_put_under_way),
       TEST(no_more_objects_at_once_than_set), TEST(draining_waits_for_nothing),
       TEST(a_buffer_that_is_too_old_is_read_again),
       TEST(a_buffer_is_sent_well_before_it_is_too_old),

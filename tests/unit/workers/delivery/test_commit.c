@@ -133,6 +133,60 @@ static void clear_is_the_first_event_that_is_not_settled(void **state)
     done(&f);
 }
 
+static void what_people_see_is_said_again_when_it_has_changed(void **state)
+{
+    struct fixture f = fixture();
+    struct delivery_effect e;
+    (void)state;
+    f.settings.flush_age_ms = 100000;
+    trail(&f, 1, "bucket-a");
+    begin(&f);
+    tick(&f, 1);
+    e = want(&f, DELIVERY_SHOW);
+    assert_int_equal(e.offset, 1);
+    assert_int_equal(e.waiting, 0);
+    assert_str_eq(str_from(e.state), STR("current"));
+    tick(&f, 1000);
+    want_none(&f, DELIVERY_SHOW);
+    event(&f, 5, 10);
+    tick(&f, 1);
+    e = want(&f, DELIVERY_SHOW);
+    assert_int_equal(e.offset, 6);
+    assert_int_equal(e.waiting, 1);
+    tick(&f, 1000);
+    want_none(&f, DELIVERY_SHOW);
+    delivery_progress_lost(f.core);
+    tick(&f, 1000);
+    (void)want(&f, DELIVERY_SHOW);
+    tick(&f, 1000);
+    want_none(&f, DELIVERY_SHOW);
+    done(&f);
+}
+
+/* However many wait to be carried out. */
+static void what_is_to_be_done_is_said_in_its_order(void **state)
+{
+    struct fixture f = fixture();
+    struct delivery_effect e;
+    int64_t committed = 9;
+    (void)state;
+    trail(&f, 1, "bucket-a");
+    begin(&f);
+    for (int64_t position = 10; position < 100; position++) {
+        end(&f, position);
+        f.now_ms += 1000;
+        delivery_tick(f.core, f.now_ms);
+        assert_true(delivery_next(f.core, &e)); /* one of those that each step adds */
+        if (e.kind == DELIVERY_COMMIT)
+            assert_int_equal(e.offset, ++committed);
+    }
+    while (delivery_next(f.core, &e))
+        if (e.kind == DELIVERY_COMMIT)
+            assert_int_equal(e.offset, ++committed);
+    assert_int_equal(committed, 99);
+    done(&f);
+}
+
 static void another_stream_asks_when_the_one_that_did_is_gone(void **state)
 {
     struct fixture f = fixture();
@@ -162,4 +216,6 @@ TESTS(TEST(the_committed_offset_is_the_first_event_that_is_not_settled),
       TEST(quiet_streams_say_now_and_then_that_nothing_was_theirs),
       TEST(progress_that_was_lost_is_written_again),
       TEST(clear_is_the_first_event_that_is_not_settled),
+      TEST(what_people_see_is_said_again_when_it_has_changed),
+      TEST(what_is_to_be_done_is_said_in_its_order),
       TEST(another_stream_asks_when_the_one_that_did_is_gone))

@@ -95,12 +95,18 @@ static void an_unclear_look_is_repeated(void **state)
 {
     struct delivery_effect e;
     struct fixture f = one_sent(&e);
+    struct delivery_meta meta = meta_of(&e, 9);
     (void)state;
     delivery_put_done(f.core, e.stream, DELIVERY_EXISTS, "");
     e = want(&f, DELIVERY_HEAD);
     delivery_head_done(f.core, e.stream, DELIVERY_UNCLEAR, NULL, "");
     tick(&f, 100);
-    assert_int_equal(want(&f, DELIVERY_HEAD).meta.first, 5);
+    e = want(&f, DELIVERY_HEAD);
+    assert_int_equal(e.meta.first, 5);
+    tick(&f, 1000);
+    want_none(&f, DELIVERY_HEAD); /* one is under way */
+    delivery_head_done(f.core, e.stream, DELIVERY_OK, &meta, "");
+    assert_int_equal(want(&f, DELIVERY_WRITE_PROGRESS).boundary, 9);
     done(&f);
 }
 
@@ -240,6 +246,19 @@ static void a_destination_that_is_still_away_is_asked_again_later(void **state)
     done(&f);
 }
 
+static void a_destination_that_has_just_failed_is_left_alone_for_a_while(void **state)
+{
+    struct delivery_effect e;
+    struct fixture f = one_sent(&e);
+    (void)state;
+    delivery_put_done(f.core, e.stream, DELIVERY_FAILED, "");
+    tick(&f, 49);
+    want_none(&f, DELIVERY_PROBE);
+    tick(&f, 51);
+    (void)want(&f, DELIVERY_PROBE);
+    done(&f);
+}
+
 static void one_destination_fails_and_the_other_goes_on(void **state)
 {
     struct fixture f = fixture();
@@ -293,5 +312,6 @@ TESTS(TEST(created_moves_the_boundary), TEST(what_exists_is_looked_at_and_adopte
       TEST(who_comes_back_is_caught_up_from_its_boundary),
       TEST(the_catch_up_reader_never_passes_the_shared_one),
       TEST(a_destination_that_is_still_away_is_asked_again_later),
+      TEST(a_destination_that_has_just_failed_is_left_alone_for_a_while),
       TEST(one_destination_fails_and_the_other_goes_on),
       TEST(a_put_that_was_not_sent_yet_is_not_sent_from_a_parked_stream))

@@ -134,6 +134,35 @@ static void ahead_of_the_committed_offset_it_skips(void **state)
     done(&f);
 }
 
+static void a_catch_up_that_meets_no_record_joins_at_the_end(void **state)
+{
+    struct fixture f = fixture();
+    (void)state;
+    f.settings.partition_count = 2;
+    trail(&f, 1, "bucket-a");
+    begin(&f);
+    assert_int_equal(delivery_assign(f.core, 1, 0, LOG_END, 5), 0);
+    delivery_progress(f.core, want(&f, DELIVERY_READ_PROGRESS).stream, true, 0, 0, NULL);
+    assert_int_equal(want(&f, DELIVERY_CATCH_UP).offset, 0);
+    assert_int_equal(delivery_end(f.core, DELIVERY_CATCHING_UP, 1, 5), 0);
+    (void)want(&f, DELIVERY_CATCH_UP_STOP);
+    done(&f);
+}
+
+static void a_listed_object_of_another_chain_parks_its_stream_and_keeps_no_other_up(void **state)
+{
+    struct fixture f = fixture();
+    uint64_t stream = asking(&f, 0, 10);
+    struct delivery_meta meta = meta_of(2, 1, 4, 10);
+    (void)state;
+    delivery_progress(f.core, stream, false, 0, 0, NULL);
+    delivery_listed(f.core, stream, DELIVERY_OK, true, 4, TIME_MS, "");
+    delivery_head_done(f.core, stream, DELIVERY_OK, &meta, "");
+    (void)want(&f, DELIVERY_STUCK);
+    assert_true(delivery_started(f.core));
+    done(&f);
+}
+
 static void a_listing_that_fails_parks_the_start(void **state)
 {
     struct fixture f = fixture();
@@ -173,6 +202,7 @@ static void a_boundary_beyond_the_logs_end_parks_its_stream(void **state)
     delivery_progress(f.core, stream, true, LOG_END + 5, LOG_END + 5, NULL);
     delivery_log_end(f.core, stream, LOG_END);
     (void)want(&f, DELIVERY_STUCK);
+    assert_true(delivery_started(f.core));
     event(&f, 20, 2000);
     tick(&f, 1000);
     want_none(&f, DELIVERY_PUT);
@@ -236,9 +266,9 @@ static void a_listing_from_before_the_log_went_on_makes_no_loss(void **state)
     (void)state;
     trail(&f, 1, "bucket-a");
     trail(&f, 2, "bucket-b");
-    assign(&f, 0, 50);
+    assign(&f, 29, 50);
     stream = want(&f, DELIVERY_READ_PROGRESS).stream;
-    delivery_progress(f.core, want(&f, DELIVERY_READ_PROGRESS).stream, true, 7, 7, NULL);
+    delivery_progress(f.core, want(&f, DELIVERY_READ_PROGRESS).stream, true, 35, 35, NULL);
     delivery_progress(f.core, stream, false, 0, 0, NULL);
     (void)want(&f, DELIVERY_LIST);
     delivery_out_of_range(f.core, 0, 30); /* the other one's reader finds out */
@@ -291,6 +321,31 @@ static void a_stream_that_begins_anew_gives_its_place_among_the_uploads_back(voi
     stream = want(&f, DELIVERY_READ_PROGRESS).stream;
     delivery_progress(f.core, stream, true, 40, 50, NULL);
     (void)object_at(&f, 51);
+    done(&f);
+}
+
+/* More than find a place of their own in the tables. */
+static void streams_that_went_away_start_anew_when_their_partition_comes_back(void **state)
+{
+    struct fixture f = fixture();
+    struct delivery_effect e;
+    (void)state;
+    for (int n = 0; n < 400; n++)
+        trail(&f, n, "bucket-a");
+    assign(&f, 0, 1);
+    for (int again = 0; again < 2; again++) {
+        uint64_t before = again ? e.stream : 0;
+
+        for (int n = 0; n < 400; n++) {
+            assert_true(delivery_next(f.core, &e));
+            assert_int_equal(e.kind, DELIVERY_READ_PROGRESS);
+            assert_true(e.stream > before);
+        }
+        assert_false(delivery_next(f.core, &e));
+        delivery_revoke(f.core, 0);
+        assert_true(delivery_started(f.core));
+        assert_int_equal(delivery_assign(f.core, 0, 0, LOG_END, 1), 0);
+    }
     done(&f);
 }
 
@@ -354,7 +409,10 @@ TESTS(TEST(progress_says_boundary_and_cursor),
       TEST(the_newest_listed_object_says_it_otherwise),
       TEST(without_either_it_starts_at_its_origin), TEST(progress_that_contradicts_itself_is_none),
       TEST(behind_the_committed_offset_it_is_caught_up),
-      TEST(ahead_of_the_committed_offset_it_skips), TEST(a_listing_that_fails_parks_the_start),
+      TEST(ahead_of_the_committed_offset_it_skips),
+      TEST(a_catch_up_that_meets_no_record_joins_at_the_end),
+      TEST(a_listed_object_of_another_chain_parks_its_stream_and_keeps_no_other_up),
+      TEST(a_listing_that_fails_parks_the_start),
       TEST(a_log_that_has_grown_meanwhile_is_no_truncated_one),
       TEST(a_boundary_beyond_the_logs_end_parks_its_stream),
       TEST(behind_the_logs_start_the_bucket_is_asked_first),
@@ -363,6 +421,7 @@ TESTS(TEST(progress_says_boundary_and_cursor),
       TEST(a_listing_from_before_the_log_went_on_makes_no_loss),
       TEST(a_stream_whose_place_leaves_the_log_begins_anew),
       TEST(a_stream_that_begins_anew_gives_its_place_among_the_uploads_back),
+      TEST(streams_that_went_away_start_anew_when_their_partition_comes_back),
       TEST(a_trail_made_while_we_run_starts_behind_its_record),
       TEST(another_bucket_ends_one_chain_and_begins_the_next),
       TEST(a_change_that_contradicts_what_is_known_is_an_error))
