@@ -107,6 +107,12 @@ static void add_settings(struct arena *arena, struct rpc_call *call, int account
         add_param(call, "EventRW", str_from(rw[between(0, 2)]));
 }
 
+static void add_widest(struct rpc_call *call)
+{
+    add_param(call, "TrailRegion", STR("All"));
+    add_param(call, "EventRW", STR("All"));
+}
+
 static enum change_kind draw_kind(void)
 {
     int64_t what = between(0, 99);
@@ -155,13 +161,9 @@ static enum call_state state_of(int r)
                                : CALL_UNKNOWN;
 }
 
-static void call_once(struct process *p, struct service *s, struct arena *arena)
+static struct call *call_once(struct process *p, struct service *s, struct arena *arena,
+                              enum change_kind kind, int account, int trail)
 {
-    int64_t n = sim->calls->count;
-    bool early = n < 2 * ACCOUNTS; /* so that there is something to deliver */
-    enum change_kind kind = !early ? draw_kind() : n % 2 ? CHANGE_START : CHANGE_CREATE;
-    int account = early ? (int)(n / 2) : (int)between(0, ACCOUNTS - 1);
-    int trail = early ? 0 : (int)between(0, NAMES - 1);
     struct rpc_call rpc = {.action = str_from(action_of(kind))};
     struct call *call = begin_call(kind);
     struct caller caller = {.service = s,
@@ -179,7 +181,9 @@ static void call_once(struct process *p, struct service *s, struct arena *arena)
     (void)snprintf(caller.request_id, sizeof(caller.request_id), "%s", call->request);
     caller.principal = caller.account;
     add_param(&rpc, "Name", arena_printf(arena, "trail-%d", trail));
-    if (kind == CHANGE_CREATE || kind == CHANGE_UPDATE)
+    if (sim->quiet && kind == CHANGE_UPDATE)
+        add_widest(&rpc);
+    else if (kind == CHANGE_CREATE || kind == CHANGE_UPDATE)
         add_settings(arena, &rpc, account, trail);
     r = changes_apply(s->changes, &caller, kind, &plan, &failure);
     if (r < 0 && failure.code && strcmp(failure.code, "ServiceUnavailable") == 0)
@@ -191,6 +195,29 @@ static void call_once(struct process *p, struct service *s, struct arena *arena)
           : failure.code ? failure.code
           : r == 1       ? "done"
                          : "it was so");
+    return call;
+}
+
+static void call_any(struct process *p, struct service *s, struct arena *arena)
+{
+    int64_t n = sim->calls->count;
+
+    if (n < 2 * ACCOUNTS) /* so that there is something to deliver */
+        call_once(p, s, arena, n % 2 ? CHANGE_START : CHANGE_CREATE, (int)(n / 2), 0);
+    else
+        call_once(p, s, arena, draw_kind(), (int)between(0, ACCOUNTS - 1),
+                  (int)between(0, NAMES - 1));
+}
+
+/* Each trail is widened, started, and stopped, for which the others have to go on (rule 19). */
+static void call_last(struct process *p, struct service *s, struct arena *arena)
+{
+    for (int i = 0; i < ACCOUNTS * NAMES; i++) {
+        arena_reset(arena);
+        call_once(p, s, arena, CHANGE_UPDATE, i / NAMES, i % NAMES)->last = true;
+        call_once(p, s, arena, CHANGE_START, i / NAMES, i % NAMES)->last = true;
+        call_once(p, s, arena, CHANGE_STOP, i / NAMES, i % NAMES)->last = true;
+    }
 }
 
 int api_run(struct daemon *daemon, struct process *p)
@@ -199,12 +226,14 @@ int api_run(struct daemon *daemon, struct process *p)
     AUTO(arena_free) struct arena *arena = arena_new(ARENA_SIZE_MAX);
 
     CHECK(arena);
-    while (daemon_running(daemon)) {
+    if (sim->quiet && !p->stopping)
+        call_last(p, s, arena);
+    while (!sim->quiet && daemon_running(daemon)) {
         if (!doze(between(1, sim->calls->count < 2 * ACCOUNTS ? 200 : PAUSE_MS_MOST)) ||
             p->stopping)
             break;
         arena_reset(arena);
-        call_once(p, s, arena);
+        call_any(p, s, arena);
     }
     service_free(s);
     return 0;

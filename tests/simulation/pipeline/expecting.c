@@ -242,6 +242,25 @@ static void check_version(const struct oracle *o, const struct version *v)
     }
 }
 
+/* The event of the call is in one of its records, of its home region (rule 2). */
+static void check_event(const struct oracle *o, const struct version *v)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < o->seen_count; i++) {
+        const struct seen *s = &o->seen[i];
+
+        if (!s->change || s->change->version != v)
+            continue;
+        if (!str_eq(s->event.id, v->request) || !str_eq(s->region, v->home))
+            fail("the event " STR_FMT " lies in a change record of " STR_FMT, STR_ARG(s->event.id),
+                 STR_ARG(v->request));
+        count++;
+    }
+    if (count != 1)
+        fail("the event of " STR_FMT " lies in %zu change records", STR_ARG(v->request), count);
+}
+
 /* In each partition versions come one behind the other, each once. */
 static void check_order(const struct oracle *o)
 {
@@ -259,8 +278,10 @@ static void check_order(const struct oracle *o)
 
 void oracle_check_changes(const struct oracle *o)
 {
-    for (size_t i = 0; i < o->version_count; i++)
+    for (size_t i = 0; i < o->version_count; i++) {
         check_version(o, &o->versions[i]);
+        check_event(o, &o->versions[i]);
+    }
     check_order(o);
     for (const struct call *call = calls_all(); call; call = call->next) {
         const struct version *v = version_by(o, call->request);
@@ -269,6 +290,8 @@ void oracle_check_changes(const struct oracle *o)
             fail("%s was answered as done and is not in control", call->request);
         if ((call->state == CALL_REFUSED || call->state == CALL_UNCHANGED) && v)
             fail("%s was answered as not done and is in control", call->request);
+        if (call->last && (call->state == CALL_UNKNOWN || call->state == CALL_UNDER_WAY))
+            fail("%s was not answered, though nothing goes wrong", call->request);
         if (v && !call->forced && narrows(v))
             check_nothing_hidden(o, call, v);
     }

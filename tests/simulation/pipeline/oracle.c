@@ -316,13 +316,18 @@ static const char *delivery_waits(const struct oracle *o)
     return text;
 }
 
+const char *oracle_waits_before(void)
+{
+    const char *waits = transactions_wait();
+
+    return waits ? waits : workers_wait();
+}
+
 const char *oracle_waits(void)
 {
     struct oracle *o = sim->oracle;
-    const char *waits = transactions_wait();
+    const char *waits = oracle_waits_before();
 
-    if (!waits)
-        waits = workers_wait();
     if (waits)
         return waits;
     if (!o->read) {

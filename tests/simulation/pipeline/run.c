@@ -405,16 +405,32 @@ static void calm_down(void)
     trace("nothing goes wrong any more");
 }
 
-static void come_to_rest(void)
+static void wait_until_done(const char *waits_for(void))
 {
     int64_t until = now_ms() + REST_MS;
     const char *waits;
 
-    while ((waits = oracle_waits())) {
+    while ((waits = waits_for())) {
         if (now_ms() >= until)
             fail("does not come to rest: %s", waits);
         go_on(REST_LOOK_MS);
     }
+}
+
+static void start_last_calls(void)
+{
+    for (size_t i = 0; i < sim->process_count; i++)
+        if (sim->processes[i].kind == API) {
+            process_start(&sim->processes[i]);
+            return;
+        }
+}
+
+static void come_to_rest(void)
+{
+    wait_until_done(oracle_waits_before);
+    start_last_calls();
+    wait_until_done(oracle_waits);
 }
 
 static void count(void)

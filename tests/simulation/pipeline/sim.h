@@ -186,6 +186,7 @@ struct call {
     char request[32];
     enum call_state state;
     bool create, forced;
+    bool last;         /* made when nothing goes wrong any more, and nobody else calls */
     int64_t begun_ms;  /* when it came */
     struct call *next; /* newest first */
 };
@@ -232,6 +233,8 @@ void oracle_free(void);
 void oracle_object(const struct object *object);
 /* What is not done yet, for a person; NULL: everything is. */
 const char *oracle_waits(void);
+/* Likewise, but for delivery. */
+const char *oracle_waits_before(void);
 /* Everything has come to rest: is it right? */
 void oracle_final(void);
 
