@@ -30,7 +30,8 @@ struct uploads {
     struct crypto_key hmac_key;
     struct str region;
     struct uploads_owner owner;
-    struct delivery *delivery;
+    struct delivery *delivery; /* NULL while there is none */
+    uint64_t attached;         /* how many there were */
     struct gzip *gzip;
     struct bucket buckets[BUCKETS_MAX];
     size_t bucket_count;
@@ -39,6 +40,7 @@ struct uploads {
 /* One request under way. */
 struct request {
     struct uploads *uploads;
+    uint64_t attached; /* whose it is */
     enum delivery_effect_kind kind;
     uint64_t stream;
     char *trail, *bucket, *prefix, *chain;
@@ -82,6 +84,14 @@ void uploads_free(struct uploads *u)
 void uploads_attach(struct uploads *u, struct delivery *delivery)
 {
     u->delivery = delivery;
+    u->attached++;
+}
+
+/* Who asked; NULL: it is gone. The next core counts its streams from one again, and must not be told what became of
+ * another one's object. */
+static struct delivery *asker(const struct request *q)
+{
+    return q->attached == q->uploads->attached ? q->uploads->delivery : NULL;
 }
 
 static void request_free(struct request *q)
@@ -105,6 +115,7 @@ static struct request *request_new(struct uploads *u, const struct delivery_effe
     if (!q)
         return NULL;
     *q = (struct request){.uploads = u,
+                          .attached = u->attached,
                           .kind = e->kind,
                           .stream = e->stream,
                           .trail = str_dup(e->trail),
@@ -162,7 +173,7 @@ static void on_listed(void *arg, const struct objects_result *result)
     struct request *next = q;
 
     note_keys(q, result);
-    if (!q->uploads->delivery)
+    if (!asker(q))
         return;
     if (q->kind == DELIVERY_PROBE) {
         if (result->outcome != OBJECTS_OK) /* says more than the PUT that failed: no bucket, say */
@@ -301,7 +312,7 @@ static void on_put(void *arg, const struct objects_result *result)
     AUTO(request_free) struct request *q = arg;
     struct uploads *u = q->uploads;
 
-    if (!u->delivery)
+    if (!asker(q))
         return;
     if (result->outcome == OBJECTS_NO_BUCKET || result->outcome == OBJECTS_DENIED) {
         struct bucket *b = bucket_find(u, str_from(q->bucket));
@@ -402,7 +413,7 @@ static void on_head(void *arg, const struct objects_result *result)
                                  .version = m->version,
                                  .total = {m->since, m->delivered, m->filtered, m->lost}};
 
-    if (!q->uploads->delivery)
+    if (!asker(q))
         return;
     memcpy(meta.chain, m->chain, sizeof(meta.chain));
     delivery_head_done(q->uploads->delivery, q->stream, outcome_of(result->outcome),
