@@ -111,15 +111,27 @@ static int pragma_number(sqlite3 *db, const char *sql, int *ret, struct why *ret
     return 0;
 }
 
+/* All three as of one moment: in between, somebody may make the schema. */
+static int read_kind(sqlite3 *db, int *ret_application_id, int *ret_version, int *ret_tables,
+                     struct why *reterr_why)
+{
+    int r = sqlite_run(db, "BEGIN", reterr_why);
+
+    if (r == 0)
+        r = pragma_number(db, "PRAGMA application_id", ret_application_id, reterr_why);
+    if (r == 0)
+        r = pragma_number(db, "PRAGMA user_version", ret_version, reterr_why);
+    if (r == 0)
+        r = pragma_number(db, "SELECT count(*) FROM sqlite_schema", ret_tables, reterr_why);
+    return r < 0 ? r : sqlite_run(db, "COMMIT", reterr_why);
+}
+
 /* 1: ours; 0: empty. Foreign bytes and other versions are errors. */
 static int check_kind(sqlite3 *db, const struct sqlite_kind *kind, struct why *reterr_why)
 {
     int application_id, version, tables;
-    int r = pragma_number(db, "PRAGMA application_id", &application_id, reterr_why);
-    if (r == 0)
-        r = pragma_number(db, "PRAGMA user_version", &version, reterr_why);
-    if (r == 0)
-        r = pragma_number(db, "SELECT count(*) FROM sqlite_schema", &tables, reterr_why);
+    int r = read_kind(db, &application_id, &version, &tables, reterr_why);
+
     if (r < 0)
         return r;
     if (application_id == 0 && version == 0 && tables == 0)
