@@ -437,7 +437,7 @@ int bus_admin_create(struct bus_admin *admin, const char *topic, int partitions,
     if (kafka_topic(topic))
         return -ERR_EXISTS;
     (void)snprintf(name.text, sizeof(name.text), "%s", topic);
-    (void)kafka_make(name, partitions);
+    kafka_make(name, partitions)->generation = STR(""); /* `control` will tell */
     return door(0, MOMENT_MS) ? 0 : -ERR_BUG;
 }
 

@@ -19,6 +19,7 @@ struct disk {
     int32_t partition;
     struct history_writer *writer; /* that has the lock */
     struct history_position position;
+    bool stale; /* the position's topic was deleted */
     struct row *rows;
     size_t row_count;
 };
@@ -210,5 +211,24 @@ bool disk_position(struct str region, int32_t partition, int64_t *ret_next, stru
 
     *ret_next = d->position.next;
     *ret_note = str_from(d->position.note);
-    return d->position.next >= 0;
+    return d->position.next >= 0 && !d->stale;
+}
+
+void disk_topic_gone(struct str region)
+{
+    for (size_t i = 0; i < sim->disks->count; i++)
+        if (str_eq(sim->disks->at[i].region, region))
+            sim->disks->at[i].stale = sim->disks->at[i].position.next >= 0;
+}
+
+void disk_positions_away(struct str region)
+{
+    for (size_t i = 0; i < sim->disks->count; i++) {
+        struct disk *d = &sim->disks->at[i];
+
+        if (!d->stale || !str_eq(d->region, region))
+            continue;
+        d->position = (struct history_position){.next = -1};
+        d->stale = false;
+    }
 }

@@ -146,6 +146,35 @@ static void tick(struct group *g)
         share_out(g);
 }
 
+void groups_forget(const struct topic *t)
+{
+    for (size_t i = 0; i < sim->kafka->group_count; i++) {
+        struct group *g = &sim->kafka->groups[i];
+
+        if (g->topic != t)
+            continue;
+        g->member_count = 0;
+        g->joining = false;
+        g->generation++;
+        for (size_t p = 0; p < PARTITIONS_MAX; p++) {
+            g->committed[p] = BUS_OFFSET_NONE;
+            g->notes[p] = STR_NONE;
+        }
+    }
+}
+
+void groups_meet(struct topic *t)
+{
+    for (size_t i = 0; i < sim->kafka->group_count; i++) {
+        struct group *g = &sim->kafka->groups[i];
+
+        if (strcmp(g->topic->name.text, t->name.text) != 0)
+            continue;
+        g->topic = t;
+        g->partition_count = t->partition_count;
+    }
+}
+
 void groups_tick(void)
 {
     for (size_t i = 0; i < sim->kafka->group_count; i++)

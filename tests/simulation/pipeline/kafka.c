@@ -29,10 +29,23 @@ struct topic *kafka_make(struct topic_name name, int32_t partitions)
     t->name = name;
     t->partition_count = t->first_count = partitions;
     t->grown_ms = -1;
+    t->made_ms = now_ms();
     (void)snprintf(generation, sizeof(generation), "6d1f0a52-5f0e-4b0e-9a51-0a4a3f6f3c%02zu",
                    k->topic_count);
+    for (size_t i = 0; i + 1 < k->topic_count; i++)
+        t->anew |= strcmp(k->topics[i].name.text, name.text) == 0;
     t->generation = keep_str(str_from(generation));
+    groups_meet(t);
     return t;
+}
+
+void kafka_delete(struct topic *t)
+{
+    CHECK(!t->gone);
+    t->gone = true;
+    t->gone_ms = now_ms();
+    groups_forget(t);
+    trace("%s is deleted", t->name.text);
 }
 
 void kafka_grow(struct topic *t, int32_t partitions)
@@ -48,7 +61,7 @@ struct topic *kafka_topic(const char *name)
     struct kafka *k = brokers();
 
     for (size_t i = 0; i < k->topic_count; i++)
-        if (strcmp(k->topics[i].name.text, name) == 0)
+        if (!k->topics[i].gone && strcmp(k->topics[i].name.text, name) == 0)
             return &k->topics[i];
     return NULL;
 }

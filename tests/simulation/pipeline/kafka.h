@@ -8,7 +8,7 @@
 #include "bus/bus.h"
 #include "sim.h"
 
-#define TOPICS_MAX       16
+#define TOPICS_MAX       24
 #define GROUPS_MAX       16
 #define MEMBERS_MAX      6
 #define TRANSACTIONS_MAX 24
@@ -47,6 +47,10 @@ struct topic {
     int32_t partition_count, first_count; /* first: before partitions were added */
     int64_t grown_ms;                     /* when they were; -1: never */
     struct partition partitions[PARTITIONS_MAX];
+    bool anew;         /* another one had its name before */
+    bool doomed, gone; /* to be deleted; deleted: what lay in it is here for the oracle alone */
+    int64_t made_ms, gone_ms;
+    int64_t passed[PARTITIONS_MAX]; /* gone: what its reader had passed then */
 };
 
 enum transaction_state {
@@ -112,6 +116,8 @@ void kafka_new(void);
 struct topic *kafka_make(struct topic_name name, int32_t partitions);
 void kafka_grow(struct topic *topic, int32_t partitions);
 struct topic *kafka_topic(const char *name); /* NULL: there is none */
+/* Deletes it, and what groups have committed there. */
+void kafka_delete(struct topic *topic);
 /* Copies. `t` NULL: outside of transactions. */
 int64_t kafka_append(struct topic *topic, int32_t partition, struct str key, struct str value,
                      const struct bus_header *headers, size_t header_count, struct transaction *t);
@@ -141,6 +147,8 @@ struct member *member_find(struct group *group, uint64_t id); /* NULL: it is non
 uint64_t group_join(struct group *group, struct str instance, struct bus_consumer *consumer);
 void group_joined(struct group *group, struct member *member); /* it has given everything back */
 void groups_tick(void);
+void groups_forget(const struct topic *topic); /* it was deleted */
+void groups_meet(struct topic *topic);         /* it was made, perhaps anew */
 
 /* ---- what groups tell consumers (bus.c) ---------------------------------------------------------------- */
 

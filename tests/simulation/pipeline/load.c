@@ -36,7 +36,7 @@ static struct published *known_one(struct str region, struct str account)
     int64_t skip = between(0, 5);
 
     for (struct published *p = sim->load->all; p; p = p->next)
-        if (p->expect == EXPECT_EVENT && p->partition == partition && str_eq(p->region, region) &&
+        if (p->expect == EXPECT_EVENT && p->topic == topic && p->partition == partition &&
             str_eq(p->account, account) &&
             topic->partitions[p->partition].end - p->offset < sim->window_events - 1 && skip-- <= 0)
             return p;
@@ -80,6 +80,7 @@ static void append(struct published *p, struct str bytes)
     struct topic_name name = topic_name(TOPIC_RAW, p->region);
     struct topic *topic = kafka_topic(name.text);
 
+    p->topic = topic;
     p->partition = bus_partition_of(p->account, topic->partition_count);
     p->offset = kafka_append(topic, p->partition, p->account, bytes, &json, 1, NULL);
     p->at_ms = now_ms();
@@ -92,9 +93,13 @@ static void publish_one(void)
 {
     struct str region = sim->regions[between(0, (int64_t)sim->region_count - 1)];
     struct str account = load_account((int)between(0, ACCOUNTS - 1));
-    struct published *known = known_one(region, account), *p;
+    struct topic_name raw = topic_name(TOPIC_RAW, region);
+    struct published *known, *p;
     int64_t what = between(0, 99);
 
+    if (!kafka_topic(raw.text)) /* deleted: the service keeps what it has */
+        return;
+    known = known_one(region, account);
     if (known && what < 25) { /* sent again: no answer came, or somebody lies */
         p = keep(sizeof(*p));
         *p = *known;

@@ -14,6 +14,7 @@
 struct version {
     struct str trail, account, home, regions, rw, request, bucket, prefix;
     int64_t number, destination;
+    int64_t made_ms; /* when its entry in `control` was written */
     bool logging, deleted;
     const struct version *before; /* NULL: it is the first */
 };
@@ -71,6 +72,8 @@ const struct version *oracle_settings(const struct oracle *oracle, struct str tr
                                       const struct topic *topic, int32_t partition, int64_t offset);
 bool oracle_holds_from_start(const struct oracle *oracle, const struct version *version,
                              const struct topic *topic, int32_t partition);
+/* Whether changes of such a trail lie in a region's log. */
+bool oracle_concerns(const struct version *settings, struct str region);
 bool oracle_wants(const struct version *settings, const struct event *event, struct str region);
 /* The newest version of each trail: the first at or behind *i; false: no more. */
 bool oracle_trail(const struct oracle *oracle, size_t *i, const struct version **ret);

@@ -218,8 +218,11 @@ static void bury(struct process *p)
     p->fiber = NULL;
     p->restart_ms = now_ms() + between(0, sim->quiet ? 100 : RESTART_MS_MOST);
     p->gone |= p->kind == OPERATOR && !p->dead && p->result == 0;
-    /* What it knew of a log was older than the retention: whoever restarts it helps it. */
-    if (!p->dead && p->result < 0 && p->kind != OPERATOR && !(p->froze && p->result == -ERR_RANGE))
+    /* What it knew of a log was older than the retention: whoever restarts it helps it. And history does not go on in a
+     * topic made anew before its positions were moved away. */
+    if (!p->dead && p->result < 0 && p->kind != OPERATOR &&
+        !(p->froze && p->result == -ERR_RANGE) &&
+        !(p->kind == HISTORY && sim->anew != ANEW_NEVER && p->result == -ERR_CONFIG))
         fail("%s ended by itself with %s", names[p->kind], err_name(p->result));
     trace_process(p, "has ended");
 }

@@ -2,7 +2,7 @@
 #include "jsondoc/jsondoc.h"
 #include "oracle.h"
 
-static void read_version(struct oracle *o, struct str json)
+static void read_version(struct oracle *o, struct str json, int64_t made_ms)
 {
     AUTO(jsondoc_free) struct jsondoc *doc = NULL;
     struct version *v = &o->versions[o->version_count++];
@@ -27,6 +27,7 @@ static void read_version(struct oracle *o, struct str json)
         .destination = jsondoc_i64_or(last, "number", 0),
         .logging = jsondoc_bool(doc, "logging"),
         .deleted = jsondoc_bool(doc, "deleted"),
+        .made_ms = made_ms,
     };
     for (size_t i = 0; i + 1 < o->version_count; i++)
         if (str_eq(o->versions[i].trail, v->trail))
@@ -34,6 +35,39 @@ static void read_version(struct oracle *o, struct str json)
     if (v->number != (v->before ? v->before->number + 1 : 1))
         fail("control: version %lld of trail " STR_FMT " is not the one behind the last",
              (long long)v->number, STR_ARG(v->trail));
+}
+
+/* Of the topics of a name the first that has none yet was given it. */
+static void read_generation(struct str name, struct str json)
+{
+    AUTO(jsondoc_free) struct jsondoc *doc = NULL;
+    struct topic_name control = topic_name(TOPIC_CONTROL, STR_NONE);
+    struct str generation;
+
+    if (str_eq(name, str_from(control.text))) /* nobody asks for its own */
+        return;
+    if (jsondoc_parse(json, &doc, NULL) < 0)
+        fail("an entry of control is no JSON");
+    generation = jsondoc_str_or(doc, "generation", STR(""));
+    for (size_t i = 0; i < sim->kafka->topic_count; i++) {
+        struct topic *t = &sim->kafka->topics[i];
+
+        if (!str_eq(str_from(t->name.text), name))
+            continue;
+        if (t->generation.len == 0)
+            t->generation = keep_str(generation);
+        if (str_eq(t->generation, generation))
+            return;
+    }
+    fail("a topic has a second generation: " STR_FMT, STR_ARG(name));
+}
+
+static void check_generations(void)
+{
+    for (size_t i = 0; i < sim->kafka->topic_count; i++)
+        if (sim->kafka->topics[i].generation.len == 0)
+            fail("rule 1: %s was made anew without a new generation",
+                 sim->kafka->topics[i].name.text);
 }
 
 static void read_control(struct oracle *o)
@@ -45,9 +79,12 @@ static void read_control(struct oracle *o)
 
     while ((r = kafka_read(topic, 0, &at))) {
         if (str_starts(r->key, STR("trail/")))
-            read_version(o, r->value);
+            read_version(o, r->value, r->appended_ms);
+        else if (str_starts(r->key, STR("topic/")) && !r->tombstone)
+            read_generation(str_of(r->key.at + 6, r->key.len - 6), r->value);
         at++;
     }
+    check_generations();
 }
 
 static const struct version *version_of(const struct oracle *o, struct str header)
@@ -132,10 +169,22 @@ bool oracle_holds_from_start(const struct oracle *o, const struct version *v,
            oracle_change_offset(o, v, topic, partition) < 0;
 }
 
+/* What was in effect when a topic was made anew. */
+static const struct version *version_before(const struct oracle *o, struct str trail,
+                                            const struct topic *topic)
+{
+    const struct version *last = NULL;
+
+    for (size_t i = 0; topic->anew && i < o->version_count; i++)
+        if (str_eq(o->versions[i].trail, trail) && o->versions[i].made_ms <= topic->made_ms)
+            last = &o->versions[i];
+    return last;
+}
+
 const struct version *oracle_settings(const struct oracle *o, struct str trail,
                                       const struct topic *topic, int32_t partition, int64_t offset)
 {
-    const struct version *last = NULL;
+    const struct version *last = version_before(o, trail, topic);
 
     for (size_t i = 0; i < o->change_count; i++) {
         const struct change *c = &o->changes[i];
@@ -154,6 +203,11 @@ const struct version *oracle_settings(const struct oracle *o, struct str trail,
 static bool covers(struct str regions, struct str region)
 {
     return str_eq(regions, STR("All")) || str_eq(regions, region);
+}
+
+bool oracle_concerns(const struct version *v, struct str region)
+{
+    return str_eq(v->home, region) || covers(v->regions, region);
 }
 
 bool oracle_wants(const struct version *v, const struct event *e, struct str region)

@@ -11,8 +11,9 @@
 #define REST_MS      240000 /* within which everything has to be done once nothing goes wrong any more */
 #define REST_LOOK_MS 400
 #define NEVER        INT64_MAX
-#define SETTLED_MS   3000 /* longer than requests and listings take */
-#define KEPT_RECORDS 4    /* behind what every group has read, that stay in a log */
+#define SETTLED_MS   3000   /* longer than requests and listings take */
+#define ANEW_MS      120000 /* within which topics are made anew */
+#define KEPT_RECORDS 4      /* behind what every group has read, that stay in a log */
 
 struct sim *sim;
 
@@ -221,7 +222,8 @@ static void start_processes(void)
 /* Calls end with the rest of what happens. */
 static bool comes_back(const struct process *p)
 {
-    return !p->fiber && !p->gone && !(sim->quiet && p->kind == API);
+    return !p->fiber && !p->gone && !(sim->quiet && p->kind == API) &&
+           !(sim->held && p->kind != OPERATOR);
 }
 
 static void restart_who_is_due(void)
@@ -323,7 +325,7 @@ static void retain(void)
         struct str region;
 
         CHECK(topic_parse(str_from(t->name.text), &kind, &region));
-        for (int32_t p = 0; p < t->partition_count; p++) {
+        for (int32_t p = 0; p < t->partition_count && !t->gone; p++) {
             retain_one(t, p, read_by_all(t, kind, region, p));
         }
     }
@@ -337,11 +339,54 @@ static void jump_clocks(void)
         some_process()->wall_skew_ms += between(-1200000, 1200000);
 }
 
+static bool operator_is_free(void)
+{
+    for (size_t i = 0; i < sim->process_count; i++)
+        if (sim->processes[i].kind == OPERATOR && !sim->processes[i].gone)
+            return false;
+    return sim->process_count < PROCESSES_MAX;
+}
+
 static void add_partitions(void)
 {
-    sim->partitions = (int32_t)between(2, PARTITIONS_MAX);
-    if (sim->process_count < PROCESSES_MAX)
-        process_start(process_add(OPERATOR, STR(""), 1));
+    if (!operator_is_free())
+        return;
+    sim->grown = true;
+    sim->partitions = MAX_OF(sim->partitions, (int32_t)between(2, PARTITIONS_MAX));
+    process_start(process_add(OPERATOR, STR(""), 1));
+}
+
+static void doom_some(void)
+{
+    int64_t percent = between(15, 100);
+
+    for (size_t i = 0; i < sim->kafka->topic_count; i++) {
+        struct topic *t = &sim->kafka->topics[i];
+        enum topic_kind kind;
+        struct str region;
+
+        CHECK(topic_parse(str_from(t->name.text), &kind, &region));
+        t->doomed = kind != TOPIC_CONTROL && kind != TOPIC_NOTIFICATIONS && chance(percent);
+    }
+}
+
+/* Services go on meanwhile, and whatever has begun to go wrong. */
+static void make_anew(void)
+{
+    int64_t until = now_ms() + ANEW_MS;
+
+    if (!operator_is_free())
+        return;
+    doom_some();
+    if (sim->partitions == 0)
+        sim->partitions = (int32_t)between(1, PARTITIONS_MAX);
+    sim->anew = ANEW_ASKED;
+    process_start(process_add(OPERATOR, STR(""), 1));
+    while (sim->anew == ANEW_ASKED && now_ms() < until) {
+        if (chance(20))
+            load_publish();
+        go_on(between(100, 1000));
+    }
 }
 
 /* Somebody believes that a frozen process is gone, and starts another one of its name. Both live for a while. */
@@ -349,8 +394,8 @@ static void start_twin(void)
 {
     struct process *p = some_process();
 
-    if (!p->fiber || now_ms() >= p->asleep_ms || p->gone || sim->process_count == PROCESSES_MAX ||
-        p->kind == API || p->kind == OPERATOR)
+    if (sim->held || !p->fiber || now_ms() >= p->asleep_ms || p->gone ||
+        sim->process_count == PROCESSES_MAX || p->kind == API || p->kind == OPERATOR)
         return;
     p->gone = true;
     process_start(process_add(p->kind, p->region, p->instance[0] - '0'));
@@ -380,8 +425,10 @@ static void something_happens(void)
         retain();
     else if (what < 66)
         start_twin();
-    else if (what < 67 && sim->partitions == 0 && chance(50))
+    else if (what < 67 && !sim->grown && chance(50))
         add_partitions();
+    else if (what >= 67 && what < 68 && sim->anew == ANEW_NEVER && chance(50))
+        make_anew();
 }
 
 /* ---- rest ----------------------------------------------------------------------------------------------------------- */

@@ -90,7 +90,14 @@ struct sim {
     int64_t window_events;
     int64_t idle_ms; /* how long an idle process may sleep in a poll */
     struct topology_section topology;
-    int32_t partitions; /* of each topic, once they were added; 0: never */
+    int32_t partitions; /* of each topic, by the operator's configuration; 0: he has not come yet */
+    bool grown;         /* he has added partitions, or is about to */
+    enum {
+        ANEW_NEVER,
+        ANEW_ASKED, /* doomed topics are to be made anew */
+        ANEW_DONE,
+    } anew;
+    bool held; /* he has stopped everybody */
 
     struct process processes[PROCESSES_MAX];
     size_t process_count;
@@ -145,8 +152,10 @@ void disks_new(void);
 /* Rows of an account's event, in all partitions of a region. */
 size_t disk_rows(struct str region, struct str account, struct str id);
 size_t disk_row_count(void);
-/* Position and note of a partition. */
+/* Position and note of a partition; false: it has none in the topic that is there now. */
 bool disk_position(struct str region, int32_t partition, int64_t *ret_next, struct str *ret_note);
+void disk_topic_gone(struct str region);     /* positions count in a log that is no more */
+void disk_positions_away(struct str region); /* somebody moves them away */
 
 enum bucket_state {
     BUCKET_UP,
@@ -198,7 +207,7 @@ int api_run(struct daemon *daemon, struct process *process);
 
 /* What a command prints is nobody's here: while one has its turn, it goes nowhere. */
 void operator_mute(bool mute);
-/* Applies a topology with more partitions. 0, or why it has to be done again. */
+/* Applies a topology with more partitions, or makes topics anew. 0, or why it has to be done again. */
 int operator_run(void);
 
 /* ---- load.c -------------------------------------------------------------------------------------------------- */
@@ -214,6 +223,7 @@ struct published {
     enum expectation expect;
     char id[32]; /* of the event */
     struct str account, region;
+    const struct topic *topic;
     int32_t partition;
     int64_t offset, at_ms, said_s; /* said: eventTime */
     bool global, write;
