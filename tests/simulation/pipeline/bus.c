@@ -410,11 +410,20 @@ void bus_admin_close(struct bus_admin *admin)
     free(admin);
 }
 
+static int ask_brokers(void)
+{
+    int r = bus_reach(BUS_CALL_TIMEOUT_MS);
+
+    if (r < 0 || !fault(sim->faults.no_answer))
+        return r;
+    return doze(BUS_CALL_TIMEOUT_MS) ? -ERR_TIMEOUT : -ERR_BUG;
+}
+
 int bus_admin_partitions(struct bus_admin *admin, const char *topic, int32_t *ret_count,
                          struct why *reterr_why)
 {
     const struct topic *t = kafka_topic(topic);
-    int r = bus_reach(BUS_CALL_TIMEOUT_MS);
+    int r = ask_brokers();
 
     (void)admin;
     if (r < 0)
@@ -458,7 +467,7 @@ int bus_admin_watermarks(struct bus_admin *admin, const char *topic, int32_t par
                          int64_t *ret_low, int64_t *ret_high, struct why *reterr_why)
 {
     const struct topic *t = kafka_topic(topic);
-    int r = bus_reach(BUS_CALL_TIMEOUT_MS);
+    int r = ask_brokers();
 
     (void)admin;
     if (r < 0)
@@ -472,7 +481,7 @@ int bus_admin_committed(struct bus_admin *admin, const char *group, const char *
                         int32_t count, int64_t *ret_offsets, struct why *reterr_why)
 {
     const struct group *g = group_find(group, kafka_topic(topic));
-    int r = bus_reach(BUS_CALL_TIMEOUT_MS);
+    int r = ask_brokers();
 
     (void)admin;
     if (r < 0)

@@ -127,7 +127,7 @@ static void draw_faults(void)
     struct faults *f = &sim->faults;
     int64_t *const some[] = {&f->lost_answer, &f->unclear,   &f->slow_marker, &f->redis_lost,
                              &f->redis_stale, &f->disk_full, &f->refused,     &f->silent,
-                             &f->late_put,    &f->lag};
+                             &f->late_put,    &f->lag,       &f->no_answer,   &f->slow};
 
     f->crash = chance(80) ? between(20, 100) : 0;
     f->freeze = chance(50) ? between(10, 60) : 0;
@@ -448,6 +448,7 @@ static void calm_down(void)
             process_kill(p);
         p->asleep_ms = 0;
         p->wake_ms = MIN_OF(p->wake_ms, now_ms() + 1000);
+        p->restart_ms = MIN_OF(p->restart_ms, now_ms() + 1000);
     }
     trace("nothing goes wrong any more");
 }

@@ -201,6 +201,8 @@ static void fate(struct request *q)
         q->outcome = OBJECTS_UNCLEAR;
     } else if (fault(sim->faults.silent)) {
         q->silent = true;
+    } else if (fault(sim->faults.slow)) {
+        q->answer_ms = now + between(2 * QUICK_MS, DEADLINE_MS);
     } else if (fault(sim->faults.late_put)) {
         q->silent = true;
         q->arrives_ms = now + DEADLINE_MS + between(0, LATE_MS);
