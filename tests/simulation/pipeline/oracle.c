@@ -67,7 +67,10 @@ static void add_document(const struct object *object, struct str bytes)
     struct document *d = keep(sizeof(*d));
     struct str rest = text_behind(bytes, STR("\"eventId\":\""));
 
-    *d = (struct document){.bucket = object->bucket, .bytes = bytes, .next = o->documents};
+    *d = (struct document){.bucket = object->bucket,
+                           .bytes = bytes,
+                           .created_ms = object->created_ms,
+                           .next = o->documents};
     place_of(object, &d->prefix, &d->region);
     CHECK(str_split(&rest, '"', &d->id));
     o->documents = d;
@@ -128,7 +131,8 @@ static void expect(struct oracle *o, const struct seen *s, const struct version 
 {
     struct expected *e = keep(sizeof(*e));
 
-    *e = (struct expected){s, v, o->expected};
+    *e = (struct expected){.seen = s, .version = v, .delivered_ms = -1, .next = o->expected};
+    trail_chain(v->trail, v->destination, s->topic->generation, e->chain);
     o->expected = e;
     o->expected_count++;
 }
@@ -154,7 +158,7 @@ static void expect_all(struct oracle *o)
             expect_by_trails(o, &o->seen[i]);
 }
 
-static size_t times(const struct oracle *o, const struct expected *e)
+static size_t times(const struct oracle *o, struct expected *e)
 {
     size_t count = 0;
 
@@ -163,6 +167,7 @@ static size_t times(const struct oracle *o, const struct expected *e)
             str_eq(store_bucket_name(d->bucket), e->version->bucket) &&
             str_eq(d->prefix, e->version->prefix)) {
             count++;
+            e->delivered_ms = d->created_ms;
             if (!str_eq(d->bytes, e->seen->event.document))
                 fail("the document of " STR_FMT " was changed", STR_ARG(d->id));
         }
@@ -178,7 +183,7 @@ static bool may_be_lost(const struct expected *e)
 
 static const struct expected *missing(const struct oracle *o)
 {
-    for (const struct expected *e = o->expected; e; e = e->next)
+    for (struct expected *e = o->expected; e; e = e->next)
         if (!may_be_lost(e) && times(o, e) == 0)
             return e;
     return NULL;
@@ -188,7 +193,7 @@ static void check_documents(const struct oracle *o)
 {
     size_t found = 0;
 
-    for (const struct expected *e = o->expected; e; e = e->next) {
+    for (struct expected *e = o->expected; e; e = e->next) {
         size_t n = times(o, e);
 
         if (n > 1)
@@ -201,7 +206,8 @@ static void check_documents(const struct oracle *o)
 }
 
 /* In a topic made anew, what was in effect before has chains from its start (rule 14). */
-static bool holds_anew(const struct oracle *o, const struct object_meta *meta, struct str region)
+static bool holds_anew(const struct oracle *o, const char *wanted, int32_t partition,
+                       struct str region)
 {
     struct topic_name log = topic_name(TOPIC_EVENTS, region);
     const struct version *trail;
@@ -212,17 +218,41 @@ static bool holds_anew(const struct oracle *o, const struct object_meta *meta, s
         if (!t->anew || strcmp(t->name.text, log.text) != 0)
             continue;
         for (size_t at = 0; oracle_trail(o, &at, &trail);) {
-            const struct version *v = oracle_settings(o, trail->trail, t, meta->partition, 0);
+            const struct version *v = oracle_settings(o, trail->trail, t, partition, 0);
             char chain[TRAIL_CHAIN_SIZE];
 
             if (!v || v->deleted || !oracle_concerns(v, region))
                 continue;
             trail_chain(v->trail, v->destination, t->generation, chain);
-            if (strcmp(chain, meta->chain) == 0)
+            if (strcmp(chain, wanted) == 0)
                 return true;
         }
     }
     return false;
+}
+
+/* -1: there is no such chain. */
+static int64_t origin_of(const struct oracle *o, struct str region, const char *wanted,
+                         int32_t partition)
+{
+    struct topic_name log = topic_name(TOPIC_EVENTS, region);
+
+    if (holds_anew(o, wanted, partition, region))
+        return 0;
+    for (size_t i = 0; i < o->change_count; i++) {
+        const struct change *c = &o->changes[i];
+        char chain[TRAIL_CHAIN_SIZE];
+        bool from_start =
+            c->partition == 0 && oracle_holds_from_start(o, c->version, c->topic, partition);
+
+        if ((c->partition != partition && !from_start) ||
+            strcmp(c->topic->name.text, log.text) != 0)
+            continue;
+        trail_chain(c->version->trail, c->version->destination, c->topic->generation, chain);
+        if (strcmp(chain, wanted) == 0)
+            return from_start ? 0 : c->offset + 1;
+    }
+    return -1;
 }
 
 /* The first object of a chain begins where the chain does: behind the change that made the destination, or that brought it
@@ -231,7 +261,7 @@ static void check_origin(const struct oracle *o, const struct object *object)
 {
     struct object_meta meta = meta_of(object);
     struct str prefix, region;
-    int64_t origin = -1;
+    int64_t origin;
 
     for (const struct object *other = store_objects(); other; other = other->next) {
         struct object_meta m;
@@ -244,26 +274,81 @@ static void check_origin(const struct oracle *o, const struct object *object)
             return;
     }
     place_of(object, &prefix, &region);
-    if (holds_anew(o, &meta, region))
-        origin = 0;
-    for (size_t i = 0; i < o->change_count && origin < 0; i++) {
-        const struct change *c = &o->changes[i];
-        struct topic_name log = topic_name(TOPIC_EVENTS, region);
-        char chain[TRAIL_CHAIN_SIZE];
-
-        bool from_start =
-            c->partition == 0 && oracle_holds_from_start(o, c->version, c->topic, meta.partition);
-
-        if ((c->partition != meta.partition && !from_start) ||
-            strcmp(c->topic->name.text, log.text) != 0)
-            continue;
-        trail_chain(c->version->trail, c->version->destination, c->topic->generation, chain);
-        if (strcmp(chain, meta.chain) == 0)
-            origin = from_start ? 0 : c->offset + 1;
-    }
+    origin = origin_of(o, region, meta.chain, meta.partition);
     if (origin != meta.from)
         fail("rule 18: the chain of " STR_FMT " begins at %lld, its first object at %lld",
              STR_ARG(object->key), (long long)origin, (long long)meta.from);
+}
+
+/* ---- progress (rule 17) ------------------------------------------------------------------------------------------ */
+
+struct said {
+    const struct progress *progress;
+    struct str trail;
+    char chain[TRAIL_CHAIN_SIZE];
+    int64_t partition, boundary, clear;
+};
+
+/* "tb1:progress:<trail>:<chain>:<partition>:…", "<boundary> <clear> …" */
+static struct said said_by(const struct progress *p)
+{
+    struct said said = {.progress = p};
+    struct str key = p->key, text = p->text, word, chain;
+
+    CHECK(str_split(&key, ':', &word) && str_split(&key, ':', &word) &&
+          str_split(&key, ':', &said.trail) && str_split(&key, ':', &chain) &&
+          chain.len < sizeof(said.chain) && str_split(&key, ':', &word) &&
+          str_to_i64(word, &said.partition));
+    memcpy(said.chain, chain.at, chain.len);
+    CHECK(str_split(&text, ' ', &word) && str_to_i64(word, &said.boundary));
+    CHECK(str_to_i64(str_split(&text, ' ', &word) ? word : text, &said.clear));
+    return said;
+}
+
+static bool is_boundary(const struct oracle *o, const struct said *said)
+{
+    for (const struct object *object = store_objects(); object; object = object->next) {
+        struct object_meta m;
+
+        if (object->created_ms > said->progress->at_ms)
+            continue;
+        m = meta_of(object);
+        if (m.next == said->boundary && m.partition == said->partition &&
+            strcmp(m.chain, said->chain) == 0)
+            return true;
+    }
+    for (size_t i = 0; i < sim->region_count; i++)
+        if (origin_of(o, sim->regions[i], said->chain, (int32_t)said->partition) == said->boundary)
+            return true;
+    return false;
+}
+
+static void check_said(const struct oracle *o, const struct said *said)
+{
+    if (said->clear < said->boundary || !is_boundary(o, said))
+        fail("rule 17: " STR_FMT " is \"" STR_FMT "\", which is no boundary",
+             STR_ARG(said->progress->key), STR_ARG(said->progress->text));
+    for (const struct expected *e = o->expected; e; e = e->next) {
+        const struct seen *s = e->seen;
+        bool delivered = e->delivered_ms >= 0 && e->delivered_ms <= said->progress->at_ms;
+        bool left = s->offset < s->topic->partitions[s->partition].start;
+
+        if (s->offset >= said->clear || s->partition != said->partition || left ||
+            (delivered && s->offset < said->boundary) || !str_eq(e->version->trail, said->trail) ||
+            strcmp(e->chain, said->chain) != 0)
+            continue;
+        fail("rule 17: " STR_FMT " was \"" STR_FMT "\", which passes " STR_FMT " over",
+             STR_ARG(said->progress->key), STR_ARG(said->progress->text), STR_ARG(s->event.id));
+    }
+}
+
+static void check_progress(const struct oracle *o)
+{
+    for (const struct progress *p = redis_progress(); p; p = p->next) {
+        struct said said = said_by(p);
+
+        check_said(o, &said);
+    }
 }
 
 /* ---- rest -------------------------------------------------------------------------------------------------------- */
@@ -378,4 +463,5 @@ void oracle_final(void)
     check_documents(o);
     for (const struct object *object = store_objects(); object; object = object->next)
         check_origin(o, object);
+    check_progress(o);
 }

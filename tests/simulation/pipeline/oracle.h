@@ -5,6 +5,7 @@
 
 #include "event/event.h"
 #include "kafka.h"
+#include "trail/trail.h"
 
 #define VERSIONS_MAX 512
 #define CHANGES_MAX  4096
@@ -41,6 +42,7 @@ struct seen {
 struct document {
     int bucket;
     struct str prefix, region, id, bytes;
+    int64_t created_ms;
     struct document *next;
 };
 
@@ -48,6 +50,8 @@ struct document {
 struct expected {
     const struct seen *seen;
     const struct version *version;
+    char chain[TRAIL_CHAIN_SIZE];
+    int64_t delivered_ms; /* -1: never */
     struct expected *next;
 };
 

@@ -13,6 +13,7 @@ struct value {
 
 struct redis {
     struct value *values;
+    struct progress *progress;
 };
 
 struct command {
@@ -109,6 +110,26 @@ size_t state_queued(const struct state *s)
     return s->count;
 }
 
+const struct progress *redis_progress(void)
+{
+    return sim->redis->progress;
+}
+
+static void note_progress(struct str key, struct str text)
+{
+    struct progress *p = sim->redis->progress;
+
+    if (!str_starts(key, STR("tb1:progress:")))
+        return;
+    while (p && !str_eq(p->key, key))
+        p = p->next;
+    if (p && str_eq(p->text, text))
+        return;
+    p = keep(sizeof(*p));
+    *p = (struct progress){key, text, now_ms(), sim->redis->progress};
+    sim->redis->progress = p;
+}
+
 static void carry_out(struct command *c)
 {
     struct value *v;
@@ -128,6 +149,7 @@ static void carry_out(struct command *c)
         c->reply = (struct state_reply){.type = STATE_TEXT, .text = STR("OK")};
         break;
     case SET:
+        note_progress(c->key, c->text);
         if (!fault(sim->faults.redis_lost)) /* by a failover, say */
             set(c->key, c->text);
         c->reply = (struct state_reply){.type = STATE_TEXT, .text = STR("OK")};

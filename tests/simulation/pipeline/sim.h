@@ -148,6 +148,13 @@ void process_end(struct process *process); /* whatever it is doing */
 
 void redis_new(void);
 void redis_empty(void);
+/* A stream's progress as somebody wrote it, whether or not Redis kept it. */
+struct progress {
+    struct str key, text;
+    int64_t at_ms;
+    struct progress *next; /* newest first */
+};
+const struct progress *redis_progress(void);
 
 void disks_new(void);
 /* Rows of an account's event, in all partitions of a region. */
