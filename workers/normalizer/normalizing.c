@@ -25,6 +25,10 @@
 #define CONTROL_TIMEOUT_MS 15000
 #define TAIL_TIMEOUT_MS    60000
 #define OVERLAY_SIZE_MAX   (4 << 20)
+/* Of what a rejected record had, when it is larger than Kafka lets us write: its value is still too large an event. */
+#define KEPT_KEY_MAX       1024
+#define KEPT_VALUE_MAX     ((size_t)2 * RAW_EVENT_SIZE_MAX)
+#define KEPT_HEADERS_MAX   4096
 
 /* Counted per outcome, then what passed though nobody knew it. Beside these, each partition's tally counts what a record
  * is exactly one of: an outcome other than `normalized`, or the topic that it went to. */
@@ -112,14 +116,31 @@ static int judge(struct worker *w, const struct bus_record *record, struct norma
     return look_back(w->windows[record->partition], record, in.json, ret);
 }
 
+/* Kafka's limits are of batches as they are sent, and a small one can hold a record of any size, packed. Such a record
+ * has to go aside too, else nobody behind it comes by. */
+static void cut(struct str *key, struct str *value, struct why *why)
+{
+    size_t max = (size_t)topic_settings(TOPIC_REJECTED)->record_bytes_max - KEPT_HEADERS_MAX;
+    size_t key_len = key->len, value_len = value->len, said = strlen(why->text);
+
+    if (key_len + value_len <= max)
+        return;
+    key->len = MIN_OF(key_len, (size_t)KEPT_KEY_MAX);
+    value->len = MIN_OF(value_len, KEPT_VALUE_MAX);
+    (void)snprintf(why->text + said, sizeof(why->text) - said,
+                   "; only %zu of %zu bytes of its key, %zu of %zu of its value are kept", key->len,
+                   key_len, value->len, value_len);
+}
+
 static int put_aside(struct worker *w, const struct bus_record *record,
                      const struct normalize_result *result)
 {
     char origin[256], received[24];
-    struct str type = STR("");
+    struct str key = record->key, value = record->value, type = STR("");
+    struct why why = result->why;
     struct bus_header headers[] = {
         {HEADER_REASON, str_from(normalize_outcome_name(result->outcome))},
-        {HEADER_WHY, str_from(result->why.text)},
+        {HEADER_WHY, STR("")},
         {HEADER_ORIGIN, STR("")},
         {HEADER_RECEIVED, STR("")},
         {HEADER_CONTENT_TYPE, STR("")},
@@ -129,11 +150,12 @@ static int put_aside(struct worker *w, const struct bus_record *record,
     (void)snprintf(origin, sizeof(origin), "%s/" STR_FMT "/%d/%lld", w->raw.text,
                    STR_ARG(w->generation), record->partition, (long long)record->offset);
     (void)snprintf(received, sizeof(received), "%lld", (long long)record->time_ms);
+    cut(&key, &value, &why);
+    headers[1].value = str_from(why.text);
     headers[2].value = str_from(origin);
     headers[3].value = str_from(received);
     headers[4].value = str_of(type.at, MIN_OF(type.len, (size_t)100));
-    return bus_stage_write(w->stage, w->rejected.text, record->key, record->value, headers,
-                           typed ? 5 : 4);
+    return bus_stage_write(w->stage, w->rejected.text, key, value, headers, typed ? 5 : 4);
 }
 
 /* Where an event goes to: 0 is `global`, 1 + i the i-th region. */
