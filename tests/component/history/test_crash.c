@@ -6,7 +6,6 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -17,7 +16,7 @@
 
 #include "history/history.h"
 
-#include "test.h"
+#include "folder.h"
 
 #define DAY       (24 * 3600 * 1000LL)
 #define FIRST_DAY 20000 /* 2024-10-04 */
@@ -33,21 +32,12 @@
 #    define ACCIDENTS 40
 #endif
 
-static char directory[32], synced[48], folder[48];
-static uint64_t seed;
+static char directory[FOLDER_SIZE], synced[48], folder[48];
+static struct draws draws;
 
 static uint64_t draw(uint64_t below)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
-}
-
-static void must(int r, const struct why *why)
-{
-    if (r < 0)
-        fail_msg("%s: %s", err_name(r), why->text);
+    return draws_next(&draws, below);
 }
 
 /* ---- the layer ------------------------------------------------------------------------------------ */
@@ -305,10 +295,10 @@ static int64_t check_store(int64_t next)
     int64_t count = 0;
 
     memset(seen, 0, sizeof seen);
-    must(history_reader_open(directory, &reader, &why), &why);
+    assert_ok(history_reader_open(directory, &reader, &why), why);
     while (page.more) {
         arena_reset(arena);
-        must(history_reader_query(reader, &q, arena, &page, &why), &why);
+        assert_ok(history_reader_query(reader, &q, arena, &page, &why), why);
         for (size_t i = 0; i < page.count; i++, count++) {
             int64_t n = atoll(page.documents[i].at + 5);
             assert_in_range(n, 0, EVENTS - 1);
@@ -329,24 +319,15 @@ static int64_t check_store(int64_t next)
 
 /* ---- setup ---------------------------------------------------------------------------------------- */
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st, (void)kind, (void)at;
-    return remove(path);
-}
-
 static int setup(void **state)
 {
-    const char *given = getenv("TRAILBUS_TEST_SEED");
     (void)state;
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 2654435761u;
-    seed += seed == 0;
-    print_message("TRAILBUS_TEST_SEED=%llu\n", (unsigned long long)seed);
+    draws = draws_begin();
     /* In memory, where it can be: a killed process leaves its pages to the system and power is the layer's
      * business, so a real disk would only be slow. */
-    strcpy(directory, access("/dev/shm", W_OK) == 0 ? TEMPORARY("/dev/shm/history")
-                                                    : TEMPORARY("/tmp/history"));
-    assert_non_null(mkdtemp(directory));
+    folder_make(access("/dev/shm", W_OK) == 0 ? TEMPORARY("/dev/shm/history")
+                                              : TEMPORARY("/tmp/history"),
+                directory);
     snprintf(synced, sizeof synced, "%s/synced", directory);
     snprintf(folder, sizeof folder, "%s/cn-hangzhou", directory);
     assert_int_equal(mkdir(synced, 0700), 0);
@@ -357,7 +338,7 @@ static int teardown(void **state)
 {
     (void)state;
     layer_reset();
-    return nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(directory);
 }
 
 /* ---- crashes -------------------------------------------------------------------------------------- */
@@ -366,7 +347,7 @@ static int64_t stored_position(void)
 {
     AUTO(history_writer_close) struct history_writer *writer = NULL;
     struct why why;
-    must(history_writer_open(directory, REGION, 0, &writer, &why), &why);
+    assert_ok(history_writer_open(directory, REGION, 0, &writer, &why), why);
     return history_writer_position(writer)->next;
 }
 
@@ -413,7 +394,7 @@ static void a_full_disk_loses_and_doubles_nothing(void **state)
     struct why why;
     int r = -1, full = 0;
     (void)state;
-    must(open_writer(&writer, &why), &why);
+    assert_ok(open_writer(&writer, &why), why);
     while (r != 0) {
         writes_left = full < ACCIDENTS ? (int64_t)draw(1500) : INT64_MAX;
         r = feed(writer, &why);
@@ -504,13 +485,13 @@ static void fill(int32_t partition)
     AUTO(history_writer_close) struct history_writer *writer = NULL;
     struct sample sample;
     struct why why;
-    must(history_writer_open(directory, REGION, partition, &writer, &why), &why);
-    must(history_writer_begin(writer, STR("g1"), 0, &why), &why);
+    assert_ok(history_writer_open(directory, REGION, partition, &writer, &why), why);
+    assert_ok(history_writer_begin(writer, STR("g1"), 0, &why), why);
     for (int64_t n = 0; n < 500; n++) {
         make_event(&sample, n);
-        must(history_writer_add(writer, &sample.event, n, &why), &why);
+        assert_ok(history_writer_add(writer, &sample.event, n, &why), why);
     }
-    must(history_writer_commit(writer, 500, &why), &why);
+    assert_ok(history_writer_commit(writer, 500, &why), why);
 }
 
 static int query(struct history_page *ret, struct why *why)
@@ -521,7 +502,7 @@ static int query(struct history_page *ret, struct why *why)
         .region = REGION, .account = STR("1001"), .end_ms = INT64_MAX, .limit = 1000};
     arena = arena ? arena : arena_new(4 << 20);
     arena_reset(arena);
-    must(history_reader_open(directory, &reader, why), why);
+    assert_ok(history_reader_open(directory, &reader, why), *why);
     return history_reader_query(reader, &q, arena, ret, why);
 }
 
@@ -538,7 +519,7 @@ static int add_again(void)
     struct sample sample;
     struct why why;
     int r = 0;
-    must(history_writer_open(directory, REGION, 0, &writer, &why), &why);
+    assert_ok(history_writer_open(directory, REGION, 0, &writer, &why), why);
     for (int64_t n = 500; r >= 0 && n < 1000; n++) {
         make_event(&sample, n);
         r = history_writer_add(writer, &sample.event, n, &why);
@@ -551,12 +532,12 @@ static void a_second_writer_waits_for_the_first(void **state)
     struct history_writer *first = NULL, *second = NULL;
     struct why why;
     (void)state;
-    must(history_writer_open(directory, REGION, 0, &first, &why), &why);
+    assert_ok(history_writer_open(directory, REGION, 0, &first, &why), why);
     assert_int_equal(history_writer_open(directory, REGION, 0, &second, &why), -ERR_UNAVAILABLE);
-    must(history_writer_open(directory, REGION, 1, &second, &why), &why);
+    assert_ok(history_writer_open(directory, REGION, 1, &second, &why), why);
     history_writer_close(second);
     history_writer_close(first);
-    must(history_writer_open(directory, REGION, 0, &second, &why), &why);
+    assert_ok(history_writer_open(directory, REGION, 0, &second, &why), why);
     history_writer_close(second);
 }
 
@@ -644,11 +625,11 @@ static void days_older_than_the_retention_are_dropped_whole(void **state)
     fill(0);
     fill(1);
     assert_int_equal(count_days(), 2 * DAYS);
-    must(history_writer_open(directory, REGION, 0, &writer, &why), &why);
+    assert_ok(history_writer_open(directory, REGION, 0, &writer, &why), why);
     /* The first day is still within the 90 days at the end of the 90th behind it, not a ms later. */
-    must(history_writer_expire(writer, (FIRST_DAY + 91) * DAY - 1, &dropped, &why), &why);
+    assert_ok(history_writer_expire(writer, (FIRST_DAY + 91) * DAY - 1, &dropped, &why), why);
     assert_int_equal(dropped, 0);
-    must(history_writer_expire(writer, (FIRST_DAY + 91 + 4) * DAY, &dropped, &why), &why);
+    assert_ok(history_writer_expire(writer, (FIRST_DAY + 91 + 4) * DAY, &dropped, &why), why);
     assert_int_equal(dropped, 5);
     assert_int_equal(count_days(), 2 * DAYS - 5); /* the other partition is another writer's */
     for (int64_t n = 500; n < 1000; n++) {
@@ -656,10 +637,10 @@ static void days_older_than_the_retention_are_dropped_whole(void **state)
         int r = history_writer_add(writer, &sample.event, n, &why);
         assert_int_equal(r, sample.event.time_ms >= (FIRST_DAY + 5) * DAY);
     }
-    must(history_writer_commit(writer, 1000, &why), &why);
+    assert_ok(history_writer_commit(writer, 1000, &why), why);
     assert_int_equal(count_days(), 2 * DAYS - 5);
     history_writer_close(writer);
-    must(query(&page, &why), &why);
+    assert_ok(query(&page, &why), why);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -1,14 +1,13 @@
 /* test_model.c - the store beside a naive model of it: random events, queries, directions, page sizes,
  * and events that arrive while a walk is under way. TRAILBUS_TEST_SEED repeats a run.
  */
-#include <ftw.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "history/history.h"
 
-#include "test.h"
+#include "folder.h"
 
 #define DAY          (24 * 3600 * 1000LL)
 #define FIRST_DAY    20000 /* 2024-10-04 */
@@ -19,14 +18,11 @@
 
 /* ---- random values of small pools, so that everything meets everything ---------------------------- */
 
-static uint64_t seed;
+static struct draws draws;
 
 static uint64_t draw(uint64_t below)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
+    return draws_next(&draws, below);
 }
 
 static struct str pick(const char *const *pool, size_t count)
@@ -160,50 +156,35 @@ static bool model_matches(const struct known *k, const struct history_query *q)
 /* ---- the store ------------------------------------------------------------------------------------ */
 
 struct stores {
-    char directory[64];
+    char directory[FOLDER_SIZE];
     struct history_writer *own[PARTITIONS], *beside;
     struct history_reader *reader;
     struct arena *arena;
     int64_t offset;
 };
 
-static void must(int r, const struct why *why)
-{
-    if (r < 0)
-        fail_msg("%s: %s", err_name(r), why->text);
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st, (void)kind, (void)at;
-    return remove(path);
-}
-
 static void open_writer(struct stores *s, struct str region, int32_t partition,
                         struct history_writer **ret)
 {
     struct why why;
-    must(history_writer_open(s->directory, region, partition, ret, &why), &why);
-    must(history_writer_begin(*ret, STR("g1"), 0, &why), &why);
+    assert_ok(history_writer_open(s->directory, region, partition, ret, &why), why);
+    assert_ok(history_writer_begin(*ret, STR("g1"), 0, &why), why);
 }
 
 static int setup(void **state)
 {
     static struct stores s;
     struct why why;
-    const char *given = getenv("TRAILBUS_TEST_SEED");
 
-    s = (struct stores){.directory = TEMPORARY("/tmp/history")};
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 2654435761u;
-    seed += seed == 0;
-    print_message("TRAILBUS_TEST_SEED=%llu\n", (unsigned long long)seed);
-    assert_non_null(mkdtemp(s.directory));
+    s = (struct stores){0};
+    draws = draws_begin();
+    folder_make(TEMPORARY("/tmp/history"), s.directory);
     known = calloc(EVENTS_MAX, sizeof *known);
     known_count = 0;
     for (int32_t p = 0; p < PARTITIONS; p++)
         open_writer(&s, REGION, p, &s.own[p]);
     open_writer(&s, OTHER_REGION, 0, &s.beside);
-    must(history_reader_open(s.directory, &s.reader, &why), &why);
+    assert_ok(history_reader_open(s.directory, &s.reader, &why), why);
     s.arena = arena_new(1 << 20);
     assert_non_null(s.arena);
     *state = &s;
@@ -219,7 +200,7 @@ static int teardown(void **state)
     history_reader_close(s->reader);
     arena_free(s->arena);
     free(known);
-    return nftw(s->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(s->directory);
 }
 
 static void add(struct stores *s, struct history_writer *writer, const struct event *event,
@@ -227,7 +208,7 @@ static void add(struct stores *s, struct history_writer *writer, const struct ev
 {
     struct why why;
     int r = history_writer_add(writer, event, s->offset++, &why);
-    must(r, &why);
+    assert_ok(r, why);
     if (wanted >= 0)
         assert_int_equal(r, wanted);
 }
@@ -249,8 +230,8 @@ static void arrive(struct stores *s, size_t count)
             add(s, s->own[draw(PARTITIONS)], &k->event, -1);
     }
     for (int p = 0; p < PARTITIONS; p++)
-        must(history_writer_commit(s->own[p], s->offset, &why), &why);
-    must(history_writer_commit(s->beside, s->offset, &why), &why);
+        assert_ok(history_writer_commit(s->own[p], s->offset, &why), why);
+    assert_ok(history_writer_commit(s->beside, s->offset, &why), why);
 }
 
 /* ---- walks ---------------------------------------------------------------------------------------- */
@@ -336,7 +317,7 @@ static void walk(struct stores *s, bool arriving)
     }
     while (page.more) {
         arena_reset(s->arena);
-        must(history_reader_query(s->reader, &q, s->arena, &page, &why), &why);
+        assert_ok(history_reader_query(s->reader, &q, s->arena, &page, &why), why);
         check_page(&q, &page, &last_ms);
         cursor = page.next;
         q.after = &cursor;

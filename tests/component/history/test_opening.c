@@ -1,5 +1,4 @@
 /* test_opening.c - a reader comes by while a writer makes a day's file: it finds nothing yet, or all of it. */
-#include <ftw.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -7,32 +6,23 @@
 
 #include "history/day_file.h"
 
-#include "test.h"
+#include "folder.h"
 
 #define FILES 100
 
-static char folder[64];
+static char folder[FOLDER_SIZE];
 
 static int setup(void **state)
 {
     (void)state;
-    (void)snprintf(folder, sizeof(folder), TEMPORARY("/tmp/trailbus-opening"));
-    assert_non_null(mkdtemp(folder));
+    folder_make(TEMPORARY("/tmp/trailbus-opening"), folder);
     return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(folder);
 }
 
 static void path_of(int number, char ret[128])

@@ -1,12 +1,11 @@
 /* test_restorer.c - what was lost is put back: each event once, beside what is there, and the writer goes on. */
-#include <ftw.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "history/history.h"
 
-#include "test.h"
+#include "folder.h"
 
 #define DAY        (24 * 3600 * 1000LL)
 #define NOW_MS     (20000 * DAY + 3600 * 1000)
@@ -14,28 +13,19 @@
 #define REGION     STR("cn-hangzhou")
 #define GENERATION STR("g1")
 
-static char folder[64];
+static char folder[FOLDER_SIZE];
 
 static int setup(void **state)
 {
     (void)state;
-    (void)snprintf(folder, sizeof(folder), TEMPORARY("/tmp/trailbus-restorer"));
-    assert_non_null(mkdtemp(folder));
+    folder_make(TEMPORARY("/tmp/trailbus-restorer"), folder);
     return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(folder);
 }
 
 static struct event event(const char *id, int64_t time_ms, bool global)

@@ -6,7 +6,6 @@
  * TRAILBUS_TEST_SEED repeats a run, as far as a run with real processes can be repeated.
  */
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -18,7 +17,7 @@
 #include "control/control.h"
 #include "history/history.h"
 
-#include "test.h"
+#include "folder.h"
 
 #define REGION     "cn-hangzhou"
 #define TOPIC      "events." REGION
@@ -29,26 +28,17 @@
 #define WAIT_MS    60000
 
 struct world {
-    char directory[64], config[96], program[512];
+    char directory[FOLDER_SIZE], config[96], program[512];
     struct bus_settings bus;
     struct bus_producer *producer;
     pid_t workers[2];
 };
 
-static uint64_t seed;
+static struct draws draws;
 
 static uint64_t draw(uint64_t below)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
-}
-
-static void must(int r, const struct why *why)
-{
-    if (r < 0)
-        fail_msg("%s: %s", err_name(r), why->text);
+    return draws_next(&draws, below);
 }
 
 static int64_t now_ms(void)
@@ -81,10 +71,11 @@ static void make_topics(struct world *w)
     AUTO_BUF struct buf key = {0}, value = {0};
     struct why why;
 
-    must(bus_admin_open(&w->bus, &admin, &why), &why);
-    must(bus_admin_create(admin, "control", 1, 1, topic_settings(TOPIC_CONTROL), &why), &why);
-    must(bus_admin_create(admin, TOPIC, PARTITIONS, 1, topic_settings(TOPIC_EVENTS), &why), &why);
-    must(bus_producer_open(&w->bus, NULL, 0, &w->producer, &why), &why);
+    assert_ok(bus_admin_open(&w->bus, &admin, &why), why);
+    assert_ok(bus_admin_create(admin, "control", 1, 1, topic_settings(TOPIC_CONTROL), &why), why);
+    assert_ok(bus_admin_create(admin, TOPIC, PARTITIONS, 1, topic_settings(TOPIC_EVENTS), &why),
+              why);
+    assert_ok(bus_producer_open(&w->bus, NULL, 0, &w->producer, &why), why);
     buf_init(&key, 1000);
     buf_init(&value, 1000);
     control_topic_record(STR(TOPIC), STR("g1"), false, &key, &value);
@@ -108,28 +99,19 @@ static void write_config(struct world *w, const char *brokers)
 static int setup(void **state)
 {
     static struct world w;
-    const char *given = getenv("TRAILBUS_TEST_SEED"), *brokers = getenv("TRAILBUS_KAFKA");
+    const char *brokers = getenv("TRAILBUS_KAFKA");
     ssize_t len = readlink("/proc/self/exe", w.program, sizeof w.program - 64);
 
     assert_true(len > 0 && brokers);
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 2654435761u;
-    seed += seed == 0;
-    print_message("TRAILBUS_TEST_SEED=%llu\n", (unsigned long long)seed);
+    draws = draws_begin();
     *(strrchr(w.program, '/')) = '\0';
     strcat(w.program, "/../bin/trailbus-history");
-    strcpy(w.directory, TEMPORARY("/tmp/history"));
-    assert_non_null(mkdtemp(w.directory));
+    folder_make(TEMPORARY("/tmp/history"), w.directory);
     w.bus = (struct bus_settings){str_from(brokers), STR("test")};
     write_config(&w, brokers);
     make_topics(&w);
     *state = &w;
     return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st, (void)kind, (void)at;
-    return remove(path);
 }
 
 static void end_worker(struct world *w, int i, int signal, int *ret_status)
@@ -148,7 +130,7 @@ static int teardown(void **state)
     for (int i = 0; i < 2; i++)
         end_worker(w, i, SIGKILL, &status);
     bus_producer_close(w->producer);
-    return nftw(w->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(w->directory);
 }
 
 static void start_worker(struct world *w, int i)
@@ -212,7 +194,7 @@ static size_t count_account(struct history_reader *reader, struct arena *arena, 
 
     while (page.more) {
         arena_reset(arena);
-        must(history_reader_query(reader, &q, arena, &page, &why), &why);
+        assert_ok(history_reader_query(reader, &q, arena, &page, &why), why);
         for (size_t i = 0; i < page.count; i++, count++) {
             int n = atoi(page.documents[i].at + 5);
             assert_in_range(n, 0, EVENTS - 1);

@@ -16,14 +16,14 @@
 #include "objects/objects.h"
 #include "sign/sign.h"
 
-#include "test.h"
+#include "folder.h"
 
 #define BUCKET STR("audit")
 
 enum { S3, OSS, FILES, DIALECTS };
 
 struct world {
-    char folder[64]; /* credentials, and the buckets of files */
+    char folder[FOLDER_SIZE]; /* credentials, and the buckets of files */
     struct destination_section rows[DIALECTS];
     char credentials[2][96];
     struct objects *objects[DIALECTS];
@@ -132,8 +132,7 @@ static int setup(void **state)
     static struct world w;
     static const char *const users[] = {"local", "writer"};
 
-    (void)snprintf(w.folder, sizeof(w.folder), TEMPORARY("/tmp/trailbus-objects"));
-    assert_non_null(mkdtemp(w.folder));
+    folder_make(TEMPORARY("/tmp/trailbus-objects"), w.folder);
     for (int i = 0; i < 2; i++) {
         (void)snprintf(w.credentials[i], sizeof(w.credentials[i]), "%s/%s", w.folder, users[i]);
         write_credentials(w.credentials[i], users[i],
@@ -170,15 +169,13 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    char command[128];
 
     if (!w)
         return 0;
     for (int i = 0; i < DIALECTS; i++)
         objects_free(w->objects[i]);
     http_free(w->http);
-    (void)snprintf(command, sizeof(command), "rm -rf %s", w->folder);
-    return system(command);
+    return folder_remove(w->folder);
 }
 
 /* ---- calls, waited for ------------------------------------------------------------------------------- */

@@ -17,12 +17,12 @@
 #include "gzip/gzip.h"
 #include "objects/objects.h"
 
-#include "test.h"
+#include "folder.h"
 
 #define BUCKET STR("audit")
 
 struct world {
-    char folder[64];
+    char folder[FOLDER_SIZE];
     struct objects *objects;
     const struct objects_store *store;
     struct http *http;
@@ -37,8 +37,7 @@ static int setup(void **state)
     struct why why = {0};
     char path[96];
 
-    (void)snprintf(w.folder, sizeof(w.folder), TEMPORARY("/tmp/trailbus-files"));
-    assert_non_null(mkdtemp(w.folder));
+    folder_make(TEMPORARY("/tmp/trailbus-files"), w.folder);
     (void)snprintf(path, sizeof(path), "%s/audit", w.folder);
     assert_int_equal(mkdir(path, 0755), 0);
     row.endpoint = str_from(w.folder);
@@ -53,12 +52,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    char command[128];
 
     objects_free(w->objects);
     http_free(w->http);
-    (void)snprintf(command, sizeof(command), "rm -rf %s", w->folder);
-    return system(command);
+    return folder_remove(w->folder);
 }
 
 static const char *path_of(const struct world *w, const char *key)
