@@ -3,52 +3,30 @@
  * services: kafka
  */
 #include <stdio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bus/bus.h"
 
-#include "test.h"
+#include "trailctl.h"
 
-#define OUTPUT_MAX 65536
-#define EVENTS     5000
-
-static char program[512], output[OUTPUT_MAX];
-
-static int run(const char *line)
-{
-    FILE *pipe = popen(line, "re");
-    size_t len;
-    int status;
-
-    assert_non_null(pipe);
-    len = fread(output, 1, OUTPUT_MAX - 1, pipe);
-    output[len] = '\0';
-    status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    print_message("%s: %d\n%s", line, WEXITSTATUS(status), output);
-    return WEXITSTATUS(status);
-}
+#define EVENTS 5000
 
 static int emit(const char *input, const char *words)
 {
     char line[4096];
 
-    (void)snprintf(line, sizeof(line), "printf '%%s' '%s' | %s emit %s 2>&1", input, program,
-                   words);
-    return run(line);
+    (void)snprintf(line, sizeof(line), "printf '%%s' '%s' | %s emit %s 2>&1", input,
+                   trailctl_program, words);
+    return trailctl_shell(line);
 }
 
 static int setup(void **state)
 {
     AUTO(bus_admin_close) struct bus_admin *admin = NULL;
     struct bus_settings bus = {str_from(getenv("TRAILBUS_KAFKA")), STR("test")};
-    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 64);
 
     (void)state;
-    assert_true(len > 0);
-    *(strrchr(program, '/')) = '\0';
-    strcat(program, "/../bin/trailctl");
+    trailctl_find();
     assert_int_equal(bus_admin_open(&bus, &admin, NULL), 0);
     assert_int_equal(
         bus_admin_create(admin, "raw.cn-hangzhou", 2, 1, topic_settings(TOPIC_RAW), NULL), 0);
@@ -75,7 +53,7 @@ static void events_are_read_in_all_three_forms(void **state)
     (void)state;
 
     assert_int_equal(emit("{\"eventName\":\"a\"}\n{\"eventName\":\"b\"}\n", ""), 0);
-    assert_string_equal(output, "2 of 2 events acknowledged\n");
+    assert_string_equal(trailctl_output, "2 of 2 events acknowledged\n");
     assert_int_equal(emit("{\n  \"eventName\": \"a\"\n}\n", "-"), 0);
     assert_int_equal(emit("[{\"eventName\":\"a\"},{\"eventName\":\"b\"}]", ""), 0);
     assert_int_equal(records() - before, 5);
@@ -89,9 +67,9 @@ static void what_cannot_be_published_is_named_and_the_rest_goes_on(void **state)
 
     assert_int_equal(emit("{\"eventName\":\"a\"}\nnonsense\n{\"a\":}\n{\"eventName\":\"b\"}\n", ""),
                      1);
-    assert_non_null(strstr(output, "line 2: "));
-    assert_non_null(strstr(output, "line 3: "));
-    assert_non_null(strstr(output, "2 of 4 events acknowledged"));
+    assert_non_null(strstr(trailctl_output, "line 2: "));
+    assert_non_null(strstr(trailctl_output, "line 3: "));
+    assert_non_null(strstr(trailctl_output, "2 of 4 events acknowledged"));
     assert_int_equal(records() - before, 2);
 }
 
@@ -106,11 +84,11 @@ static void a_file_of_many_events_is_published_whole(void **state)
     for (int i = 0; i < EVENTS; i++)
         (void)fprintf(file, "{\"eventName\":\"a\",\"eventId\":\"%d\"}\n", i);
     (void)fclose(file);
-    (void)snprintf(line, sizeof(line), "%s emit %s 2>&1", program, path);
-    assert_int_equal(run(line), 0);
+    (void)snprintf(line, sizeof(line), "%s emit %s 2>&1", trailctl_program, path);
+    assert_int_equal(trailctl_shell(line), 0);
     (void)unlink(path);
     assert_int_equal(records() - before, EVENTS);
-    assert_int_equal(run(line), 1); /* the file is gone */
+    assert_int_equal(trailctl_shell(line), 1); /* the file is gone */
 }
 
 /* Kafka acknowledges while standard input stays open: a pipe's events are not held back. */
@@ -121,7 +99,7 @@ static void events_of_a_pipe_go_out_as_they_come(void **state)
     FILE *pipe;
     (void)state;
 
-    (void)snprintf(line, sizeof(line), "%s emit", program);
+    (void)snprintf(line, sizeof(line), "%s emit", trailctl_program);
     pipe = popen(line, "we");
     assert_non_null(pipe);
     (void)fputs("{\"eventName\":\"a\"}\n", pipe);

@@ -5,15 +5,13 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "rpc/rpc.h"
 
-#include "test.h"
+#include "trailctl.h"
 
-#define OUTPUT_MAX   (1 << 20)
 #define REQUESTS_MAX 200
 #define DAY_S        86400
 
@@ -33,8 +31,6 @@ static struct {
     } asked[REQUESTS_MAX];
     int count;
 } api;
-
-static char program[512], output[OUTPUT_MAX];
 
 /* ---- the API ----------------------------------------------------------------------------------- */
 
@@ -155,14 +151,11 @@ static int setup(void **state)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t size = sizeof(at);
-    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 64);
     static pthread_t thread;
     char address[32];
 
     (void)state;
-    assert_true(len > 0);
-    *(strrchr(program, '/')) = '\0';
-    strcat(program, "/../bin/trailctl");
+    trailctl_find();
     api.listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(api.listening, (struct sockaddr *)&at, sizeof(at)), 0);
     assert_int_equal(listen(api.listening, 8), 0);
@@ -185,28 +178,10 @@ static int good_mood(void **state)
     return 0;
 }
 
-static int run(const char *words)
-{
-    char line[1024];
-    FILE *pipe;
-    size_t len;
-    int status;
-
-    (void)snprintf(line, sizeof(line), "%s %s 2>&1", program, words);
-    pipe = popen(line, "re");
-    assert_non_null(pipe);
-    len = fread(output, 1, OUTPUT_MAX - 1, pipe);
-    output[len] = '\0';
-    status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    print_message("trailctl %s: %d, %d requests\n", words, WEXITSTATUS(status), api.count);
-    return WEXITSTATUS(status);
-}
-
 /* The output is exactly the events e0 … e<count-1>, a line each, as they came. */
 static void assert_events(int count)
 {
-    struct str rest = str_from(output), line;
+    struct str rest = str_from(trailctl_output), line;
 
     for (int i = 0; i < count; i++) {
         char want[128];
@@ -224,7 +199,7 @@ static void pages_are_followed_to_the_last(void **state)
 {
     (void)state;
     api.events = 120;
-    assert_int_equal(run("lookup --json"), 0);
+    assert_int_equal(trailctl_run("lookup --json"), 0);
     assert_events(120);
     assert_int_equal(api.count, 3);
     for (int i = 0; i < 3; i++) { /* the other parameters repeat the first call's */
@@ -238,11 +213,11 @@ static void a_limit_ends_the_walk(void **state)
 {
     (void)state;
     api.events = 120;
-    assert_int_equal(run("lookup --json --limit 60"), 0);
+    assert_int_equal(trailctl_run("lookup --json --limit 60"), 0);
     assert_events(60);
     assert_int_equal(api.count, 2);
     api.count = 0;
-    assert_int_equal(run("lookup --json --limit 3"), 0);
+    assert_int_equal(trailctl_run("lookup --json --limit 3"), 0);
     assert_events(3);
     assert_int_equal(api.asked[0].max, 3);
     assert_int_equal(api.count, 1);
@@ -252,9 +227,9 @@ static void people_see_a_table(void **state)
 {
     (void)state;
     api.events = 2;
-    assert_int_equal(run("lookup"), 0);
-    assert_non_null(strstr(output, "TIME "));
-    assert_non_null(strstr(output, "StopInstance"));
+    assert_int_equal(trailctl_run("lookup"), 0);
+    assert_non_null(strstr(trailctl_output, "TIME "));
+    assert_non_null(strstr(trailctl_output, "StopInstance"));
 }
 
 static void throttling_is_waited_out(void **state)
@@ -262,7 +237,7 @@ static void throttling_is_waited_out(void **state)
     (void)state;
     api.events = 3;
     api.throttled = 3;
-    assert_int_equal(run("lookup --json"), 0);
+    assert_int_equal(trailctl_run("lookup --json"), 0);
     assert_events(3);
     assert_int_equal(api.count, 4);
 }
@@ -271,7 +246,7 @@ static void ninety_days_are_asked_for_in_windows_that_meet(void **state)
 {
     (void)state;
     api.events = 1;
-    assert_int_equal(run("lookup --json --start -90d"), 0);
+    assert_int_equal(trailctl_run("lookup --json --start -90d"), 0);
     assert_events(1);
     assert_int_equal(api.count, 3);
     for (int i = 0; i < 3; i++) {
@@ -288,14 +263,14 @@ static void a_page_that_is_too_large_is_asked_for_in_parts(void **state)
     (void)state;
     api.events = 30;
     api.page_max = 10;
-    assert_int_equal(run("lookup --json"), 0);
+    assert_int_equal(trailctl_run("lookup --json"), 0);
     assert_events(30);
     api.page_max = 0;
     good_mood(NULL);
     api.body = "{\"Code\":\"InternalError\",\"Message\":\"Broken.\"}";
     api.status = 500;
-    assert_int_equal(run("lookup"), 1);
-    assert_non_null(strstr(output, "InternalError: Broken."));
+    assert_int_equal(trailctl_run("lookup"), 1);
+    assert_non_null(strstr(trailctl_output, "InternalError: Broken."));
 }
 
 static void answers_that_make_no_sense_are_failures(void **state)
@@ -317,16 +292,16 @@ static void answers_that_make_no_sense_are_failures(void **state)
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         api.body = table[i].body;
         api.status = table[i].status;
-        assert_int_equal(run("lookup"), 1);
-        assert_int_equal(run("lookup --json"), 1);
-        assert_int_equal(run("trail list"), 1);
-        assert_in_range(run("trail status some-trail"), 0, 1);
+        assert_int_equal(trailctl_run("lookup"), 1);
+        assert_int_equal(trailctl_run("lookup --json"), 1);
+        assert_int_equal(trailctl_run("trail list"), 1);
+        assert_in_range(trailctl_run("trail status some-trail"), 0, 1);
     }
     api.body = "{\"TrailList\":[1,{\"Name\":{}},[]],\"OssBucketStatus\":3}";
     api.status = 200;
-    assert_int_equal(run("trail list"), 0);
-    assert_int_equal(run("trail list --json"), 0);
-    assert_int_equal(run("trail status some-trail"), 0);
+    assert_int_equal(trailctl_run("trail list"), 0);
+    assert_int_equal(trailctl_run("trail list --json"), 0);
+    assert_int_equal(trailctl_run("trail status some-trail"), 0);
 }
 
 static void events_of_unexpected_shapes_are_no_reason_to_crash(void **state)
@@ -335,9 +310,9 @@ static void events_of_unexpected_shapes_are_no_reason_to_crash(void **state)
     api.status = 200;
     api.body =
         "{\"Events\":[1,\"x\",null,[],{},{\"userIdentity\":7,\"eventName\":{}}],\"NextToken\":5}";
-    assert_int_equal(run("lookup"), 0);
-    assert_int_equal(run("lookup --json"), 0);
-    assert_non_null(strstr(output, "\nnull\n"));
+    assert_int_equal(trailctl_run("lookup"), 0);
+    assert_int_equal(trailctl_run("lookup --json"), 0);
+    assert_non_null(strstr(trailctl_output, "\nnull\n"));
 }
 
 static void a_token_that_leads_nowhere_is_not_followed_for_ever(void **state)
@@ -345,20 +320,20 @@ static void a_token_that_leads_nowhere_is_not_followed_for_ever(void **state)
     (void)state;
     api.events = 1000;
     api.same_token = true;
-    assert_int_equal(run("lookup --json"), 1);
+    assert_int_equal(trailctl_run("lookup --json"), 1);
     assert_true(api.count < 10);
 }
 
 static void what_was_asked_wrongly_is_not_sent(void **state)
 {
     (void)state;
-    assert_int_equal(run("lookup --attribute User=a --attribute EventName=b"), 2);
-    assert_int_equal(run("lookup --attribute Nobody=a"), 2);
-    assert_int_equal(run("lookup --attribute A=1 --attribute B=2 --attribute C=3"), 2);
-    assert_int_equal(run("lookup --start -91d"), 2);
-    assert_int_equal(run("lookup --start now --end -1h"), 2);
-    assert_int_equal(run("lookup --start soon"), 2);
-    assert_int_equal(run("lookup --limit many"), 2);
+    assert_int_equal(trailctl_run("lookup --attribute User=a --attribute EventName=b"), 2);
+    assert_int_equal(trailctl_run("lookup --attribute Nobody=a"), 2);
+    assert_int_equal(trailctl_run("lookup --attribute A=1 --attribute B=2 --attribute C=3"), 2);
+    assert_int_equal(trailctl_run("lookup --start -91d"), 2);
+    assert_int_equal(trailctl_run("lookup --start now --end -1h"), 2);
+    assert_int_equal(trailctl_run("lookup --start soon"), 2);
+    assert_int_equal(trailctl_run("lookup --limit many"), 2);
     assert_int_equal(api.count, 0);
 }
 

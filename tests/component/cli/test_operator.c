@@ -3,20 +3,15 @@
  * services: kafka redis
  */
 #include <stdio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/deployment.h"
 #include "jsondoc/jsondoc.h"
 
-#include "test.h"
-
-#define OUTPUT_MAX 65536
+#include "trailctl.h"
 
 struct world {
-    char program[512];
     char directory[32], config[64]; /* the configuration of commands that name none */
-    char output[OUTPUT_MAX];        /* of the last command */
     struct deployment deployment;
     struct cli cli;
 };
@@ -27,30 +22,6 @@ static void must(int r)
 {
     if (r < 0)
         fail_msg("%s: %s", err_name(r), why.text);
-}
-
-/* Runs trailctl with these words; its exit code. Standard error comes with its output. */
-static int run(struct world *w, const char *words)
-{
-    char line[1024];
-    FILE *pipe;
-    size_t len;
-    int status;
-
-    (void)snprintf(line, sizeof(line), "%s %s 2>&1", w->program, words);
-    pipe = popen(line, "re");
-    assert_non_null(pipe);
-    len = fread(w->output, 1, OUTPUT_MAX - 1, pipe);
-    w->output[len] = '\0';
-    status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    print_message("trailctl %s: %d\n%s", words, WEXITSTATUS(status), w->output);
-    return WEXITSTATUS(status);
-}
-
-static bool said(const struct world *w, const char *what)
-{
-    return strstr(w->output, what) != NULL;
 }
 
 static struct control *view(struct world *w)
@@ -105,11 +76,8 @@ static void write_key(const struct world *w)
 static int setup(void **state)
 {
     static struct world w = {.directory = TEMPORARY("/tmp/trailctl")};
-    ssize_t len = readlink("/proc/self/exe", w.program, sizeof w.program - 64);
 
-    assert_true(len > 0);
-    *(strrchr(w.program, '/')) = '\0';
-    strcat(w.program, "/../bin/trailctl");
+    trailctl_find();
     assert_non_null(mkdtemp(w.directory));
     (void)snprintf(w.config, sizeof(w.config), "%s/trailbus.conf", w.directory);
     write_key(&w);
@@ -117,10 +85,10 @@ static int setup(void **state)
     setenv("TRAILBUS_CONFIG", w.config, 1);
     *state = &w;
     must(deployment_open(&w.cli, &w.deployment, &why));
-    assert_int_equal(run(&w, "account list"), 1);
-    assert_true(said(&w, "run `trailctl topics apply`"));
-    assert_int_equal(run(&w, "topics apply"), 0);
-    assert_true(said(&w, "6 topics: 6 created"));
+    assert_int_equal(trailctl_run("account list"), 1);
+    assert_true(trailctl_said("run `trailctl topics apply`"));
+    assert_int_equal(trailctl_run("topics apply"), 0);
+    assert_true(trailctl_said("6 topics: 6 created"));
     return 0;
 }
 
@@ -155,8 +123,8 @@ static void applying_again_changes_nothing(void **state)
     struct world *w = *state;
     AUTO(control_free) struct control *before = view(w), *after = NULL;
 
-    assert_int_equal(run(w, "topics apply"), 0);
-    assert_true(said(w, "0 created, 0 grown, 0 numbered, 6 unchanged"));
+    assert_int_equal(trailctl_run("topics apply"), 0);
+    assert_true(trailctl_said("0 created, 0 grown, 0 numbered, 6 unchanged"));
     after = view(w);
     assert_str_eq(control_generation(after, STR("events.cn-hangzhou")),
                   control_generation(before, STR("events.cn-hangzhou")));
@@ -168,8 +136,8 @@ static void a_topic_without_a_generation_gets_one(void **state)
     AUTO(control_free) struct control *after = NULL;
 
     write_generation(w, STR("global"), STR(""));
-    assert_int_equal(run(w, "topics apply"), 0);
-    assert_true(said(w, "0 created, 0 grown, 1 numbered, 5 unchanged"));
+    assert_int_equal(trailctl_run("topics apply"), 0);
+    assert_true(trailctl_said("0 created, 0 grown, 1 numbered, 5 unchanged"));
     after = view(w);
     assert_int_equal(control_generation(after, STR("global")).len, UUID_SIZE - 1);
 }
@@ -183,7 +151,7 @@ static int apply(struct world *w, const char *regions, int partitions)
     (void)snprintf(path, sizeof(path), "%s.other", w->config);
     write_config(w, path, regions, partitions);
     (void)snprintf(words, sizeof(words), "topics apply --config %s", path);
-    code = run(w, words);
+    code = trailctl_run(words);
     (void)unlink(path);
     return code;
 }
@@ -196,8 +164,8 @@ static void a_topic_made_anew_gets_a_new_generation(void **state)
 
     write_generation(w, STR("raw.eu-west-1"), STR("an-older-life"));
     assert_int_equal(apply(w, "\"cn-hangzhou\", \"eu-west-1\"", 2), 0);
-    assert_true(said(w, "10 topics: 4 created, 0 grown, 0 numbered, 6 unchanged"));
-    assert_true(said(w, "never taken away"));
+    assert_true(trailctl_said("10 topics: 4 created, 0 grown, 0 numbered, 6 unchanged"));
+    assert_true(trailctl_said("never taken away"));
     after = view(w);
     assert_int_equal(control_generation(after, STR("raw.eu-west-1")).len, UUID_SIZE - 1);
 }
@@ -208,8 +176,8 @@ static void partitions_are_added_and_the_generation_stays(void **state)
     AUTO(control_free) struct control *before = view(w), *after = NULL;
 
     assert_int_equal(apply(w, "\"cn-hangzhou\"", 15), 0);
-    assert_true(said(w, "6 topics: 0 created, 5 grown, 0 numbered, 1 unchanged"));
-    assert_true(said(w, "15 partitions"));
+    assert_true(trailctl_said("6 topics: 0 created, 5 grown, 0 numbered, 1 unchanged"));
+    assert_true(trailctl_said("15 partitions"));
     after = view(w);
     assert_false(control_growing(after));
     assert_str_eq(control_generation(after, STR("events.cn-hangzhou")),
@@ -274,8 +242,8 @@ static void an_account_has_a_key_whose_secret_is_sealed(void **state)
     const struct control_key *key;
     struct crypto_key master;
 
-    assert_int_equal(run(w, "account create --json --name Sales"), 0);
-    must(jsondoc_parse(str_trim(str_from(w->output)), &made, &why));
+    assert_int_equal(trailctl_run("account create --json --name Sales"), 0);
+    must(jsondoc_parse(str_trim(str_from(trailctl_output)), &made, &why));
     control = view(w);
     account = control_account(control, member(made, "accountId"));
     key = control_key(control, member(made, "accessKeyId"));
@@ -288,20 +256,19 @@ static void an_account_has_a_key_whose_secret_is_sealed(void **state)
     buf_init(&secret, 1000);
     must(control_secret_open(&master, key, &secret));
     assert_str_eq(buf_str(&secret), member(made, "accessKeySecret"));
-    assert_int_equal(run(w, "account list"), 0);
-    assert_true(said(w, "Sales"));
-    assert_int_equal(run(w, "key list --json"), 0);
-    assert_false(said(w, buf_cstr(&secret)));
+    assert_int_equal(trailctl_run("account list"), 0);
+    assert_true(trailctl_said("Sales"));
+    assert_int_equal(trailctl_run("key list --json"), 0);
+    assert_false(trailctl_said(buf_cstr(&secret)));
 }
 
 static void an_account_that_is_known_is_not_made_twice(void **state)
 {
-    struct world *w = *state;
-
-    assert_int_equal(run(w, "account create --id known-1"), 0);
-    assert_int_equal(run(w, "account create --id known-1"), 1);
-    assert_true(said(w, "trailctl key create known-1"));
-    assert_int_equal(run(w, "account create --id 'no id'"), 2);
+    (void)state;
+    assert_int_equal(trailctl_run("account create --id known-1"), 0);
+    assert_int_equal(trailctl_run("account create --id known-1"), 1);
+    assert_true(trailctl_said("trailctl key create known-1"));
+    assert_int_equal(trailctl_run("account create --id 'no id'"), 2);
 }
 
 static void a_secret_is_changed_by_a_second_key(void **state)
@@ -311,18 +278,18 @@ static void a_secret_is_changed_by_a_second_key(void **state)
     AUTO(control_free) struct control *control = NULL;
     char words[128];
 
-    assert_int_equal(run(w, "account create --json --id rotating"), 0);
-    must(jsondoc_parse(str_trim(str_from(w->output)), &first, &why));
-    assert_int_equal(run(w, "key create rotating --json"), 0);
-    must(jsondoc_parse(str_trim(str_from(w->output)), &second, &why));
+    assert_int_equal(trailctl_run("account create --json --id rotating"), 0);
+    must(jsondoc_parse(str_trim(str_from(trailctl_output)), &first, &why));
+    assert_int_equal(trailctl_run("key create rotating --json"), 0);
+    must(jsondoc_parse(str_trim(str_from(trailctl_output)), &second, &why));
     (void)snprintf(words, sizeof(words), "key disable " STR_FMT,
                    STR_ARG(member(first, "accessKeyId")));
-    assert_int_equal(run(w, words), 0);
+    assert_int_equal(trailctl_run(words), 0);
     control = view(w);
     assert_false(control_key(control, member(first, "accessKeyId"))->active);
     assert_true(control_key(control, member(second, "accessKeyId"))->active);
-    assert_int_equal(run(w, "key create nobody"), 1);
-    assert_int_equal(run(w, "key disable nobody"), 1);
+    assert_int_equal(trailctl_run("key create nobody"), 1);
+    assert_int_equal(trailctl_run("key disable nobody"), 1);
 }
 
 /* One transaction a record, so that markers lie between them. */
@@ -362,8 +329,8 @@ static void rejected_records_are_listed_newest_first(void **state)
     char reason[32];
     int listed = 0;
 
-    assert_int_equal(run(w, "rejected list"), 0);
-    assert_true(said(w, "nothing was rejected"));
+    assert_int_equal(trailctl_run("rejected list"), 0);
+    assert_true(trailctl_said("nothing was rejected"));
     must(bus_producer_open(&w->deployment.bus, "test", 0, &producer, &why));
     must(bus_transactions_init(producer, 30000, &why));
     for (int i = 0; i < 40; i++) {
@@ -372,15 +339,15 @@ static void rejected_records_are_listed_newest_first(void **state)
     }
     reject(producer, 0, "newest", STR("\xc3\x01\xff\xffH-text-\x02\x03"));
 
-    assert_int_equal(run(w, "rejected list --limit 3"), 0);
-    assert_true(said(w, "2026-11-23T08:00:00Z  newest: because of ?[2J"));
-    assert_true(said(w, "from raw.cn-hangzhou/g/1/2, 13 bytes: .H-text-."));
-    assert_true(said(w, "reason-39"));
-    assert_true(said(w, "reason-38"));
-    assert_false(said(w, "reason-37"));
+    assert_int_equal(trailctl_run("rejected list --limit 3"), 0);
+    assert_true(trailctl_said("2026-11-23T08:00:00Z  newest: because of ?[2J"));
+    assert_true(trailctl_said("from raw.cn-hangzhou/g/1/2, 13 bytes: .H-text-."));
+    assert_true(trailctl_said("reason-39"));
+    assert_true(trailctl_said("reason-38"));
+    assert_false(trailctl_said("reason-37"));
 
-    assert_int_equal(run(w, "rejected list --limit 1000 --json"), 0);
-    rest = str_from(w->output);
+    assert_int_equal(trailctl_run("rejected list --limit 1000 --json"), 0);
+    rest = str_from(trailctl_output);
     while (str_split(&rest, '\n', &line) && line.len) {
         (void)snprintf(reason, sizeof(reason), "reason-%d", 40 - listed);
         jsondoc_free(doc);
@@ -390,9 +357,9 @@ static void rejected_records_are_listed_newest_first(void **state)
         listed++;
     }
     assert_int_equal(listed, 41);
-    assert_int_equal(run(w, "rejected list --region nowhere"), 1);
-    assert_int_equal(run(w, "rejected list --region 'no region'"), 2);
-    assert_int_equal(run(w, "rejected list --limit 0"), 2);
+    assert_int_equal(trailctl_run("rejected list --region nowhere"), 1);
+    assert_int_equal(trailctl_run("rejected list --region 'no region'"), 2);
+    assert_int_equal(trailctl_run("rejected list --limit 0"), 2);
 }
 
 /* ---- published again ---------------------------------------------------------------------------- */
@@ -485,11 +452,11 @@ static void assert_came(struct world *w, int from, int to, int times)
         assert_int_equal(came.count[i], times);
 }
 
-static int lines(const struct world *w)
+static int lines(void)
 {
     int count = 0;
 
-    for (const char *at = w->output; (at = strchr(at, '\n')); at++)
+    for (const char *at = trailctl_output; (at = strchr(at, '\n')); at++)
         count++;
     return count;
 }
@@ -500,57 +467,59 @@ static void what_was_rejected_is_published_again_once(void **state)
 
     assert_int_equal(apply(w, "\"cn-hangzhou\", \"eu-retry-1\"", 15), 0);
     make_rejected(w, "rejected.eu-retry-1");
-    assert_int_equal(run(w, "rejected list --region eu-retry-1 --limit 100 --json"), 0);
-    assert_int_equal(lines(w), MADE);
+    assert_int_equal(trailctl_run("rejected list --region eu-retry-1 --limit 100 --json"), 0);
+    assert_int_equal(lines(), MADE);
 
-    assert_int_equal(run(w, "rejected retry --region eu-retry-1 --reason malformed --dry-run"), 0);
-    assert_true(said(w, "20 of 20 records would be published again to raw.eu-retry-1"));
+    assert_int_equal(
+        trailctl_run("rejected retry --region eu-retry-1 --reason malformed --dry-run"), 0);
+    assert_true(trailctl_said("20 of 20 records would be published again to raw.eu-retry-1"));
     assert_int_equal(read_raw(w, "raw.eu-retry-1").total, 0);
 
-    assert_int_equal(run(w, "rejected retry --region eu-retry-1 --reason malformed"), 0);
-    assert_true(said(w, "20 of 20 records were published again to raw.eu-retry-1"));
+    assert_int_equal(trailctl_run("rejected retry --region eu-retry-1 --reason malformed"), 0);
+    assert_true(trailctl_said("20 of 20 records were published again to raw.eu-retry-1"));
     assert_came(w, 0, 20, 1);
     assert_came(w, 20, MADE, 0);
 
-    assert_int_equal(run(w, "rejected list --region eu-retry-1 --limit 100 --json"), 0);
-    assert_int_equal(lines(w), MADE - 20);
-    assert_false(said(w, "malformed"));
-    assert_int_equal(run(w, "rejected list --region eu-retry-1 --limit 100 --retried --json"), 0);
-    assert_int_equal(lines(w), MADE);
+    assert_int_equal(trailctl_run("rejected list --region eu-retry-1 --limit 100 --json"), 0);
+    assert_int_equal(lines(), MADE - 20);
+    assert_false(trailctl_said("malformed"));
+    assert_int_equal(trailctl_run("rejected list --region eu-retry-1 --limit 100 --retried --json"),
+                     0);
+    assert_int_equal(lines(), MADE);
 
-    assert_int_equal(run(w, "rejected retry --region eu-retry-1 --all"), 0);
-    assert_true(said(w, "10 of 10 records were"));
-    assert_true(said(w, "20 more were before"));
+    assert_int_equal(trailctl_run("rejected retry --region eu-retry-1 --all"), 0);
+    assert_true(trailctl_said("10 of 10 records were"));
+    assert_true(trailctl_said("20 more were before"));
     assert_came(w, 0, MADE, 1);
-    assert_int_equal(run(w, "rejected retry --region eu-retry-1 --all"), 0);
-    assert_true(said(w, "0 of 0 records were"));
+    assert_int_equal(trailctl_run("rejected retry --region eu-retry-1 --all"), 0);
+    assert_true(trailctl_said("0 of 0 records were"));
     assert_came(w, 0, MADE, 1);
-    assert_int_equal(run(w, "rejected retry --region eu-retry-1 --account 1002 --again"), 0);
-    assert_true(said(w, "6 of 6 records were"));
+    assert_int_equal(trailctl_run("rejected retry --region eu-retry-1 --account 1002 --again"), 0);
+    assert_true(trailctl_said("6 of 6 records were"));
     for (int i = 0; i < MADE; i++)
         assert_came(w, i, i + 1, i % 5 ? 1 : 2);
 }
 
 static void rejected_records_are_chosen_by_time_account_and_reason(void **state)
 {
-    struct world *w = *state;
-
-    assert_int_equal(run(w, "rejected list --region eu-retry-1 --retried --json --account 1002"),
+    (void)state;
+    assert_int_equal(
+        trailctl_run("rejected list --region eu-retry-1 --retried --json --account 1002"), 0);
+    assert_int_equal(lines(), 6);
+    assert_int_equal(trailctl_run("rejected list --region eu-retry-1 --retried --json "
+                                  "--since 2026-11-23T08:00:03Z --until 2026-11-23T08:00:10Z"),
                      0);
-    assert_int_equal(lines(w), 6);
-    assert_int_equal(run(w, "rejected list --region eu-retry-1 --retried --json "
-                            "--since 2026-11-23T08:00:03Z --until 2026-11-23T08:00:10Z"),
-                     0);
-    assert_int_equal(lines(w), 7);
-    assert_int_equal(run(w, "rejected list --region eu-retry-1 --retried --json --reason conflict "
-                            "--since 2026-11-23T08:00:28Z --limit 1"),
-                     0);
-    assert_int_equal(lines(w), 1);
-    assert_int_equal(run(w, "rejected list --since yesterday"), 2);
-    assert_int_equal(run(w, "rejected retry"), 2);
-    assert_int_equal(run(w, "rejected retry rejected.eu-retry-1-0-0 --all"), 2);
-    assert_int_equal(run(w, "rejected retry --region 'no region' --all"), 2);
-    assert_int_equal(run(w, "rejected retry --region nowhere --all"), 1);
+    assert_int_equal(lines(), 7);
+    assert_int_equal(
+        trailctl_run("rejected list --region eu-retry-1 --retried --json --reason conflict "
+                     "--since 2026-11-23T08:00:28Z --limit 1"),
+        0);
+    assert_int_equal(lines(), 1);
+    assert_int_equal(trailctl_run("rejected list --since yesterday"), 2);
+    assert_int_equal(trailctl_run("rejected retry"), 2);
+    assert_int_equal(trailctl_run("rejected retry rejected.eu-retry-1-0-0 --all"), 2);
+    assert_int_equal(trailctl_run("rejected retry --region 'no region' --all"), 2);
+    assert_int_equal(trailctl_run("rejected retry --region nowhere --all"), 1);
 }
 
 static void a_rejected_record_is_shown_and_retried_by_its_name(void **state)
@@ -562,17 +531,17 @@ static void a_rejected_record_is_shown_and_retried_by_its_name(void **state)
     struct str text;
 
     reject_one(w, "rejected.eu-retry-1", STR("by\0name"));
-    assert_int_equal(run(w, "rejected list --region eu-retry-1 --json"), 0);
-    must(jsondoc_parse(str_trim(str_from(w->output)), &listed, &why));
+    assert_int_equal(trailctl_run("rejected list --region eu-retry-1 --json"), 0);
+    must(jsondoc_parse(str_trim(str_from(trailctl_output)), &listed, &why));
     text = member(listed, "id");
     (void)snprintf(id, sizeof(id), STR_FMT, STR_ARG(text));
 
     (void)snprintf(words, sizeof(words), "rejected show %s | od -An -c", id);
-    assert_int_equal(run(w, words), 0);
-    assert_true(said(w, "b   y  \\0   n   a   m   e"));
+    assert_int_equal(trailctl_run(words), 0);
+    assert_true(trailctl_said("b   y  \\0   n   a   m   e"));
     (void)snprintf(words, sizeof(words), "rejected show %s --json", id);
-    assert_int_equal(run(w, words), 0);
-    must(jsondoc_parse(str_trim(str_from(w->output)), &shown, &why));
+    assert_int_equal(trailctl_run(words), 0);
+    must(jsondoc_parse(str_trim(str_from(trailctl_output)), &shown, &why));
     assert_str_eq(member(shown, "reason"), STR("named"));
     assert_str_eq(member(shown, "key"), STR("123"));
     buf_init(&bytes, 100);
@@ -580,45 +549,45 @@ static void a_rejected_record_is_shown_and_retried_by_its_name(void **state)
     assert_str_eq(buf_str(&bytes), STR("by\0name"));
 
     (void)snprintf(words, sizeof(words), "rejected retry %s rejected.eu-retry-1-0-99999", id);
-    assert_int_equal(run(w, words), 1);
-    assert_true(said(w, "there is no record rejected.eu-retry-1-0-99999"));
+    assert_int_equal(trailctl_run(words), 1);
+    assert_true(trailctl_said("there is no record rejected.eu-retry-1-0-99999"));
     (void)snprintf(words, sizeof(words), "rejected retry %s %s", id, id);
-    assert_int_equal(run(w, words), 0);
-    assert_true(said(w, "1 of 1 records were"));
-    assert_int_equal(run(w, words), 1);
-    assert_true(said(w, "was published again before; --again does it once more"));
+    assert_int_equal(trailctl_run(words), 0);
+    assert_true(trailctl_said("1 of 1 records were"));
+    assert_int_equal(trailctl_run(words), 1);
+    assert_true(trailctl_said("was published again before; --again does it once more"));
     (void)snprintf(words, sizeof(words), "rejected retry --again %s", id);
-    assert_int_equal(run(w, words), 0);
+    assert_int_equal(trailctl_run(words), 0);
 
-    assert_int_equal(run(w, "rejected show rejected.eu-retry-1-0-99999"), 1);
-    assert_int_equal(run(w, "rejected show rejected.eu-retry-1-900-0"), 1);
-    assert_int_equal(run(w, "rejected retry rejected.eu-retry-1-900-0"), 1);
-    assert_int_equal(run(w, "rejected show raw.eu-retry-1-0-0"), 2);
-    assert_int_equal(run(w, "rejected retry rejected.eu-retry-1-0-0 rejected.cn-hangzhou-0-0"), 2);
+    assert_int_equal(trailctl_run("rejected show rejected.eu-retry-1-0-99999"), 1);
+    assert_int_equal(trailctl_run("rejected show rejected.eu-retry-1-900-0"), 1);
+    assert_int_equal(trailctl_run("rejected retry rejected.eu-retry-1-900-0"), 1);
+    assert_int_equal(trailctl_run("rejected show raw.eu-retry-1-0-0"), 2);
+    assert_int_equal(
+        trailctl_run("rejected retry rejected.eu-retry-1-0-0 rejected.cn-hangzhou-0-0"), 2);
 }
 
 static void wrong_calls_end_with_2_and_failures_with_1(void **state)
 {
-    struct world *w = *state;
-
-    assert_int_equal(run(w, ""), 2);
-    assert_int_equal(run(w, "topics"), 2);
-    assert_int_equal(run(w, "topics apply --nonsense"), 2);
-    assert_int_equal(run(w, "topics apply word"), 2);
-    assert_int_equal(run(w, "key disable"), 2);
-    assert_int_equal(run(w, "topics apply --config /none"), 1);
-    assert_int_equal(run(w, "--help"), 0);
-    assert_int_equal(run(w, "--version"), 0);
-    assert_int_equal(run(w, "topics apply --help"), 0);
-    assert_int_equal(run(w, "topics --help"), 0);
-    assert_int_equal(run(w, "--help topics apply"), 0);
-    assert_int_equal(run(w, "--nonsense"), 2);
-    assert_int_equal(run(w, "--config"), 2);
-    assert_int_equal(run(w, "--check-config"), 0);
-    assert_int_equal(run(w, "--check-config --config /none"), 2);
-    assert_int_equal(run(w, "--config /none account list"), 1);
-    assert_true(said(w, "/none"));
-    assert_int_equal(run(w, "--profile=../x account list"), 1);
+    (void)state;
+    assert_int_equal(trailctl_run(""), 2);
+    assert_int_equal(trailctl_run("topics"), 2);
+    assert_int_equal(trailctl_run("topics apply --nonsense"), 2);
+    assert_int_equal(trailctl_run("topics apply word"), 2);
+    assert_int_equal(trailctl_run("key disable"), 2);
+    assert_int_equal(trailctl_run("topics apply --config /none"), 1);
+    assert_int_equal(trailctl_run("--help"), 0);
+    assert_int_equal(trailctl_run("--version"), 0);
+    assert_int_equal(trailctl_run("topics apply --help"), 0);
+    assert_int_equal(trailctl_run("topics --help"), 0);
+    assert_int_equal(trailctl_run("--help topics apply"), 0);
+    assert_int_equal(trailctl_run("--nonsense"), 2);
+    assert_int_equal(trailctl_run("--config"), 2);
+    assert_int_equal(trailctl_run("--check-config"), 0);
+    assert_int_equal(trailctl_run("--check-config --config /none"), 2);
+    assert_int_equal(trailctl_run("--config /none account list"), 1);
+    assert_true(trailctl_said("/none"));
+    assert_int_equal(trailctl_run("--profile=../x account list"), 1);
 }
 
 int main(void)

@@ -3,42 +3,15 @@
  * services: redis
  */
 #include <stdio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "jsondoc/jsondoc.h"
 #include "state/heartbeat.h"
 #include "state/keys.h"
 
-#include "test.h"
+#include "trailctl.h"
 
-#define OUTPUT_MAX 65536
-
-static char program[512], output[OUTPUT_MAX];
 static struct state *redis;
-
-static int run(const char *words)
-{
-    char line[1024];
-    FILE *pipe;
-    size_t len;
-    int status;
-
-    (void)snprintf(line, sizeof(line), "%s %s 2>&1", program, words);
-    pipe = popen(line, "re");
-    assert_non_null(pipe);
-    len = fread(output, 1, OUTPUT_MAX - 1, pipe);
-    output[len] = '\0';
-    status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    print_message("trailctl %s: %d\n%s", words, WEXITSTATUS(status), output);
-    return WEXITSTATUS(status);
-}
-
-static bool said(const char *what)
-{
-    return strstr(output, what) != NULL;
-}
 
 static void flush(void)
 {
@@ -58,12 +31,9 @@ static int empty_redis(void **state)
 
 static int setup(void **state)
 {
-    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 64);
 
     (void)state;
-    assert_true(len > 0);
-    *(strrchr(program, '/')) = '\0';
-    strcat(program, "/../bin/trailctl");
+    trailctl_find();
     return state_open(str_from(getenv("TRAILBUS_REDIS")), &redis, NULL);
 }
 
@@ -93,10 +63,10 @@ static void beat(const char *worker, const char *instance, int64_t lag)
 static void an_empty_redis_knows_of_nothing(void **state)
 {
     (void)state;
-    assert_int_equal(run("status"), 0);
-    assert_true(said("Redis knows of no worker"));
-    assert_true(said("Redis is new, or was emptied"));
-    assert_false(said("no trail has trouble"));
+    assert_int_equal(trailctl_run("status"), 0);
+    assert_true(trailctl_said("Redis knows of no worker"));
+    assert_true(trailctl_said("Redis is new, or was emptied"));
+    assert_false(trailctl_said("no trail has trouble"));
 }
 
 static void with_its_view_it_knows_that_there_is_no_trouble(void **state)
@@ -106,9 +76,9 @@ static void with_its_view_it_knows_that_there_is_no_trouble(void **state)
 
     STATE_ADD(redis, STR("SET"), state_key_str(&epoch), STR("2026-11-23T08:00:00Z"));
     flush();
-    assert_int_equal(run("status"), 0);
-    assert_true(said("no trail has trouble"));
-    assert_false(said("was emptied"));
+    assert_int_equal(trailctl_run("status"), 0);
+    assert_true(trailctl_said("no trail has trouble"));
+    assert_false(trailctl_said("was emptied"));
 }
 
 static void workers_are_listed_with_lag_and_counters(void **state)
@@ -119,11 +89,11 @@ static void workers_are_listed_with_lag_and_counters(void **state)
 
     beat("normalizer", "1", 17);
     beat("delivery", "eu:2", 0); /* an instance's name may hold what separates */
-    assert_int_equal(run("status"), 0);
-    assert_true(said("2026-11-23T08:00:00Z"));
-    assert_true(said("normalizer cn-hangzhou: records 42"));
-    assert_int_equal(run("status --json"), 0);
-    assert_int_equal(jsondoc_parse(str_trim(str_from(output)), &doc, NULL), 0);
+    assert_int_equal(trailctl_run("status"), 0);
+    assert_true(trailctl_said("2026-11-23T08:00:00Z"));
+    assert_true(trailctl_said("normalizer cn-hangzhou: records 42"));
+    assert_int_equal(trailctl_run("status --json"), 0);
+    assert_int_equal(jsondoc_parse(str_trim(str_from(trailctl_output)), &doc, NULL), 0);
     assert_int_equal(jsondoc_len(jsondoc_get(doc, "workers")), 2);
     worker = jsondoc_at(jsondoc_get(doc, "workers"), 0);
     assert_str_eq(jsondoc_str_or(worker, "worker", STR("")), STR("delivery"));
@@ -142,13 +112,13 @@ static void a_worker_without_a_sign_of_life_is_not_seen_until_it_is_forgotten(vo
     beat("normalizer", "1", 0);
     STATE_ADD(redis, STR("DEL"), state_key_str(&key)); /* as when it expires */
     flush();
-    assert_int_equal(run("status"), 0);
-    assert_true(said("not seen"));
-    assert_true(said("1 of 2 not seen for 15 s"));
-    assert_int_equal(run("status --forget"), 0);
-    assert_int_equal(run("status"), 0);
-    assert_false(said("not seen"));
-    assert_true(said("normalizer"));
+    assert_int_equal(trailctl_run("status"), 0);
+    assert_true(trailctl_said("not seen"));
+    assert_true(trailctl_said("1 of 2 not seen for 15 s"));
+    assert_int_equal(trailctl_run("status --forget"), 0);
+    assert_int_equal(trailctl_run("status"), 0);
+    assert_false(trailctl_said("not seen"));
+    assert_true(trailctl_said("normalizer"));
 }
 
 static void a_trail_with_trouble_is_named(void **state)
@@ -165,10 +135,11 @@ static void a_trail_with_trouble_is_named(void **state)
     STATE_ADD(redis, STR("HSET"), state_key_str(&name), STR("name"), STR("audit-trail"),
               STR("account"), STR("123"), STR("bucket"), STR("gone"));
     flush();
-    assert_int_equal(run("status"), 0);
-    assert_true(said("audit-trail of account 123, in cn-hangzhou, to gone: NoSuchBucket ?[2J"));
-    assert_true(said("failed 2026-11-23T08:00:01Z, delivered last never"));
-    assert_false(said("T1"));
+    assert_int_equal(trailctl_run("status"), 0);
+    assert_true(
+        trailctl_said("audit-trail of account 123, in cn-hangzhou, to gone: NoSuchBucket ?[2J"));
+    assert_true(trailctl_said("failed 2026-11-23T08:00:01Z, delivered last never"));
+    assert_false(trailctl_said("T1"));
 }
 
 static void many_keys_are_all_looked_at(void **state)
@@ -184,9 +155,9 @@ static void many_keys_are_all_looked_at(void **state)
                   i == 4321 ? STR("wrong") : STR(""));
     }
     flush();
-    assert_int_equal(run("status"), 0);
-    assert_true(said("T4321"));
-    assert_false(said("T4322"));
+    assert_int_equal(trailctl_run("status"), 0);
+    assert_true(trailctl_said("T4321"));
+    assert_false(trailctl_said("T4322"));
 }
 
 static void without_redis_it_fails_and_says_so(void **state)
@@ -195,8 +166,8 @@ static void without_redis_it_fails_and_says_so(void **state)
     (void)state;
 
     setenv("TRAILBUS_REDIS", "redis://127.0.0.1:1/0", 1);
-    assert_int_equal(run("status"), 1);
-    assert_true(said("Redis does not answer"));
+    assert_int_equal(trailctl_run("status"), 1);
+    assert_true(trailctl_said("Redis does not answer"));
     setenv("TRAILBUS_REDIS", url, 1);
     free(url);
 }
