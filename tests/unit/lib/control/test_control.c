@@ -1,31 +1,7 @@
 /* What the compacted topic says, applied record by record. */
 #include <stdio.h>
 
-#include "control/control.h"
-
-#include "test.h"
-
-static struct control *control;
-static struct why why;
-
-static int setup(void **state)
-{
-    (void)state;
-    control = control_new();
-    return control ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    control_free(control);
-    return 0;
-}
-
-static int apply(const char *key, const char *value)
-{
-    return control_apply(control, str_from(key), str_from(value), value == NULL, &why);
-}
+#include "fixture.h"
 
 #define KEY1                                                                                       \
     "{\"key\":\"LTAI1\",\"account\":\"1001\",\"secret\":\"sealed\",\"active\":true,\"created\":7}"

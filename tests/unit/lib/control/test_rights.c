@@ -1,7 +1,5 @@
 /* Users, groups and policies as `control` says them, what they allow, and temporary keys. */
-#include "control/control.h"
-
-#include "test.h"
+#include "fixture.h"
 
 #define ALLOW_STOP                                                                                 \
     "{\\\"Version\\\":\\\"1\\\",\\\"Statement\\\":[{\\\"Effect\\\":\\\"Allow\\\",\\\"Action\\\":"  \
@@ -9,28 +7,6 @@
 #define DENY_STOP                                                                                  \
     "{\\\"Version\\\":\\\"1\\\",\\\"Statement\\\":[{\\\"Effect\\\":\\\"Deny\\\",\\\"Action\\\":"   \
     "\\\"actiontrail:StopLogging\\\",\\\"Resource\\\":\\\"acs:actiontrail:*:*:trail/prod-*\\\"}]}"
-
-static struct control *control;
-static struct why why;
-
-static int setup(void **state)
-{
-    (void)state;
-    control = control_new();
-    return control ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    control_free(control);
-    return 0;
-}
-
-static int apply(const char *key, const char *value)
-{
-    return control_apply(control, str_from(key), str_from(value), value == NULL, &why);
-}
 
 static void must_apply(const char *key, const char *value)
 {
