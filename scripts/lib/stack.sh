@@ -24,19 +24,30 @@ variable() { local v=${1^^}; echo "${v//[-@.]/_}"; } # cn-hangzhou: CN_HANGZHOU
 
 random_hex() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
 
-choose_ports() { # choose_ports NAME…: assignments of free ports, below the ephemeral ones
-    python3 - "$@" <<'PYTHON'
-import random, socket, sys
-held = []
-while len(held) < len(sys.argv) - 1:
-    candidate = socket.socket()
-    try:
-        candidate.bind(("127.0.0.1", random.randrange(10000, 30000)))
-        held.append(candidate)
-    except OSError:
-        candidate.close()
-for name, one in zip(sys.argv[1:], held):
-    print(f"{name}={one.getsockname()[1]}")
+# Assignments of free ports, below the ephemeral ones. A stack binds its ports some time after it has chosen them, and lets go of
+# them when it restarts something: so what was chosen is remembered, and no other stack of this tree chooses it soon.
+choose_ports() { # choose_ports NAME…
+    mkdir -p "$ROOT/build"
+    python3 - "$ROOT/build/ports" "$@" <<'PYTHON'
+import contextlib, fcntl, random, socket, sys, time
+
+REMEMBERED_S = 3 * 3600
+remembered, names, chosen = sys.argv[1], sys.argv[2:], {}
+with open(remembered, "a+") as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    file.seek(0)
+    rows = [line.split() for line in file if line.count(" ") == 1 and line.endswith("\n")]
+    taken = {int(port): int(when) for port, when in rows if int(when) > time.time() - REMEMBERED_S}
+    while len(chosen) < len(names):
+        port = random.randrange(10000, 30000)
+        with socket.socket() as candidate, contextlib.suppress(OSError):
+            if port not in taken:
+                candidate.bind(("127.0.0.1", port))
+                chosen[names[len(chosen)]], taken[port] = port, int(time.time())
+    file.truncate(0)
+    file.writelines(f"{port} {when}\n" for port, when in taken.items())
+for name, port in chosen.items():
+    print(f"{name}={port}")
 PYTHON
 }
 
