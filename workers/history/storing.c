@@ -46,6 +46,7 @@ struct worker {
     bool assigned;
     struct batch batch;
     int64_t group_commit_ms, expire_ms; /* due then */
+    int64_t newest_ms;                  /* LogAppendTime of the newest record; 0: none yet */
     bool group_late;                    /* the store has more than the group was told */
     uint64_t counted[COUNTER_COUNT];    /* committed */
     uint64_t pending[COUNTER_COUNT];    /* in the batch */
@@ -90,7 +91,8 @@ static int read_control(struct worker *w, struct control *control, struct why *r
 static int expire(struct worker *w, struct part *part, struct why *reterr_why)
 {
     size_t dropped = 0;
-    int r = history_writer_expire(part->writer, daemon_now_ms(), &dropped, reterr_why);
+    int r = history_writer_expire(part->writer, intake_expiry_ms(daemon_now_ms(), w->newest_ms),
+                                  &dropped, reterr_why);
     w->counted[EXPIRED_DAYS] += dropped;
     return r;
 }
@@ -278,6 +280,7 @@ static int take_record(struct worker *w, const struct bus_record *record, struct
         return why_set(reterr_why, r, "%s/%d at offset %lld: %s", w->topic.text, record->partition,
                        (long long)record->offset, why.text);
     w->passed[intake]++;
+    w->newest_ms = MAX_OF(w->newest_ms, record->time_ms);
     count(&w->parts[record->partition], record->offset, intake_kind_of(changes, intake));
     move(w, record->partition, record->offset + 1);
     return 0;
@@ -324,7 +327,7 @@ static int expire_when_due(struct worker *w, struct why *reterr_why)
     int64_t now_ms = daemon_monotonic_ms();
     int r = 0;
 
-    if (now_ms < w->expire_ms)
+    if (now_ms < w->expire_ms || w->newest_ms == 0)
         return 0;
     for (size_t i = 0; i < BUS_PARTITIONS_MAX && r == 0; i++)
         if (w->parts[i].writer)

@@ -69,7 +69,10 @@ int64_t now_ms(void)
 
 int64_t broker_now_ms(void)
 {
-    return WALL_BEGIN_MS + now_ms() + sim->broker_skew_ms;
+    int64_t now = WALL_BEGIN_MS + now_ms() + sim->broker_skew_ms;
+
+    sim->broker_newest_ms = MAX_OF(sim->broker_newest_ms, now);
+    return now;
 }
 
 void *keep(size_t len)

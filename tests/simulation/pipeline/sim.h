@@ -104,9 +104,10 @@ struct sim {
     size_t process_count;
     struct process *current; /* whose turn it is; NULL: the world's */
 
-    int64_t broker_skew_ms; /* of the brokers' clock */
-    int64_t kafka_away_ms;  /* until then */
-    int64_t redis_away_ms;  /* until then */
+    int64_t broker_skew_ms;   /* of the brokers' clock */
+    int64_t broker_newest_ms; /* that it has said */
+    int64_t kafka_away_ms;    /* until then */
+    int64_t redis_away_ms;    /* until then */
     struct kafka *kafka;
     struct redis *redis;
     struct disks *disks;

@@ -72,6 +72,11 @@ int intake_begin(const struct intake_start *start, int64_t *ret_offset, struct w
     return 0;
 }
 
+int64_t intake_expiry_ms(int64_t now_ms, int64_t newest_ms)
+{
+    return MIN_OF(now_ms, newest_ms);
+}
+
 void batch_add(struct batch *batch, size_t bytes, int64_t now_ms)
 {
     if (batch->events == 0)

@@ -54,6 +54,12 @@ struct intake_start {
 MUST_CHECK int intake_begin(const struct intake_start *start, int64_t *ret_offset,
                             struct why *reterr_why);
 
+/* ---- days that are too old ------------------------------------------------------------------------ */
+
+/* The time of which it is judged what is too old: of our clock, but not ahead of the newest record's LogAppendTime
+ * (newest_ms, 0: none was read). What is dropped is gone, so a clock that is wrong must not decide alone. */
+int64_t intake_expiry_ms(int64_t now_ms, int64_t newest_ms);
+
 /* ---- batches ------------------------------------------------------------------------------------- */
 
 #define BATCH_EVENTS_MAX 5000

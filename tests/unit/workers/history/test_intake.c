@@ -173,6 +173,16 @@ static void a_record_is_counted_as_one_kind(void **state)
     assert_int_equal(intake_kinds.count, INTAKE_KIND_COUNT);
 }
 
+/* ---- days that are too old ------------------------------------------------------------------------ */
+
+static void a_clock_that_is_ahead_makes_no_day_too_old(void **state)
+{
+    (void)state;
+    assert_int_equal(intake_expiry_ms(5000, 3000), 3000);
+    assert_int_equal(intake_expiry_ms(3000, 5000), 3000); /* nor does the brokers' */
+    assert_int_equal(intake_expiry_ms(5000, 0), 0);
+}
+
 /* ---- batches ------------------------------------------------------------------------------------- */
 
 static void a_batch_is_due_a_while_after_its_first_event(void **state)
@@ -217,5 +227,6 @@ TESTS(TEST(an_event_for_history_is_indexed), TEST(a_copy_for_delivery_only_is_pa
       TEST(records_that_are_gone_stop_it_unless_an_operator_accepts),
       TEST(an_empty_store_names_the_way_back), TEST(a_record_is_counted_as_one_kind),
       TEST(a_position_behind_the_logs_end_stops_it), TEST(a_topic_made_anew_stops_it),
+      TEST(a_clock_that_is_ahead_makes_no_day_too_old),
       TEST(a_batch_is_due_a_while_after_its_first_event), TEST(a_full_batch_is_due_at_once),
       TEST(a_position_that_moved_over_nothing_of_ours_waits_longer))
