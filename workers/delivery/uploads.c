@@ -35,6 +35,7 @@ struct uploads {
     struct gzip *gzip;
     struct bucket buckets[BUCKETS_MAX];
     size_t bucket_count;
+    size_t bucket_next; /* that makes room */
 };
 
 /* One request under way. */
@@ -298,8 +299,8 @@ static enum delivery_outcome bucket_ready(struct uploads *u, const struct delive
         bucket_forget(u, b);
         return DELIVERY_FAILED;
     }
-    if (!b && u->bucket_count == BUCKETS_MAX)
-        return DELIVERY_FAILED;
+    if (!b && u->bucket_count == BUCKETS_MAX) /* it is asked again with its next object */
+        bucket_forget(u, &u->buckets[u->bucket_next++ % BUCKETS_MAX]);
     if (!b)
         probe_begin(u, e, store, now_s);
     return DELIVERY_UNCLEAR;

@@ -4,7 +4,8 @@
 #include "test.h"
 #include "uploads.h"
 
-#define STREAM 7
+#define STREAM  7
+#define BUCKETS 5000
 
 /* ---- the store ------------------------------------------------------------------------------------------ */
 
@@ -173,13 +174,13 @@ static int teardown(void **state)
     return 0;
 }
 
-static void begin(enum delivery_effect_kind kind)
+static void begin_at(enum delivery_effect_kind kind, struct str bucket)
 {
     struct delivery_effect effect = {.kind = kind,
                                      .stream = STREAM,
                                      .trail = STR("t"),
                                      .account = STR("1"),
-                                     .bucket = STR("audit"),
+                                     .bucket = bucket,
                                      .prefix = STR("p"),
                                      .chain = STR("0123456789abcdef"),
                                      .created_s = 1700000000,
@@ -187,6 +188,11 @@ static void begin(enum delivery_effect_kind kind)
                                      .meta = {.next = 1}};
 
     uploads_begin(uploads, &effect, 1700000000);
+}
+
+static void begin(enum delivery_effect_kind kind)
+{
+    begin_at(kind, STR("audit"));
 }
 
 /* The bucket is probed with the first PUT, which comes back at once. */
@@ -251,6 +257,22 @@ static void nobody_is_told_while_there_is_no_core(void **state)
     assert_int_equal(told, 0);
 }
 
+/* More than are remembered at once. */
+static void every_bucket_gets_its_objects_however_many_there_are(void **state)
+{
+    char bucket[16];
+
+    (void)state;
+    for (int i = 0; i < BUCKETS; i++) {
+        (void)snprintf(bucket, sizeof(bucket), "bucket-%d", i);
+        begin_at(DELIVERY_PUT, str_from(bucket));
+        assert_int_equal(first.outcome, DELIVERY_UNCLEAR); /* while it is probed */
+        begin_at(DELIVERY_PUT, str_from(bucket));
+        answer(OBJECTS_OK);
+        assert_int_equal(first.outcome, DELIVERY_OK);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +280,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             the_next_core_is_not_told_what_became_of_the_last_ones_requests, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_is_told_while_there_is_no_core, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_bucket_gets_its_objects_however_many_there_are, setup,
+                                        teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
