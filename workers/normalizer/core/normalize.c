@@ -386,6 +386,9 @@ static int read_time(struct normalizer *n, struct str text, struct normalize_res
         return VERDICT(ret, REJECTED_INVALID_FIELD,
                        "eventTime must be UTC, as 2026-01-31T12:00:00Z, not \"%.*s\"",
                        (int)MIN_OF(text.len, (size_t)40), text.at);
+    if (seconds < 0) /* whatever an operator allows: no day of the history begins before */
+        return VERDICT(ret, REJECTED_TIME_RANGE, "eventTime " STR_FMT " lies before 1970",
+                       STR_ARG(text));
     n->event.time_ms = seconds * 1000;
     return check_time(n, text, ret);
 }

@@ -288,6 +288,11 @@ static void an_event_time_too_far_from_its_arrival_is_out_of_range(void **state)
     assert_int_equal(run_at("2027-01-08T07:59:59Z"), REJECTED_TIME_RANGE);
     assert_int_equal(run_at("0000-01-01T00:00:00Z"), REJECTED_TIME_RANGE);
     assert_int_equal(run_at("9999-12-31T23:59:59Z"), REJECTED_TIME_RANGE);
+    settings.ahead_max_ms = settings.behind_max_ms = INT64_MAX;
+    again_with(&settings);
+    assert_int_equal(run_at("1970-01-01T00:00:00Z"), NORMALIZED);
+    assert_int_equal(run_at("1969-12-31T23:59:59Z"), REJECTED_TIME_RANGE);
+    assert_int_equal(run_at("9999-12-31T23:59:59Z"), NORMALIZED);
     assert_int_equal(run_at("2027-01-15T08:00:00.999Z"), NORMALIZED);
     assert_true(event.time_ms == NOW_MS);
     assert_str_eq(shown("eventTime"), STR("\"2027-01-15T08:00:00.999Z\""));
