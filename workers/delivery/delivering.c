@@ -363,8 +363,10 @@ static void catch_up(struct worker *w, int32_t partition, int64_t offset)
     int r = *reader ? bus_reader_seek(*reader, &position, 1)
                     : bus_reader_open(&w->bus, w->topic.text, true, &position, 1, reader, &why);
 
-    if (r < 0) /* the core's streams stay late; the next parked or started one tries again */
-        log_error(r, "cannot catch up on %s/%d: %s", w->topic.text, partition, why.text);
+    if (r < 0) { /* the core would wait for it for ever: the loop begins again */
+        w->failed = r;
+        w->failed_why = why;
+    }
 }
 
 static void commit(struct worker *w, int32_t partition, int64_t offset)
