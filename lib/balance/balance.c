@@ -6,7 +6,7 @@
 struct part {
     bool known; /* in this look */
     struct balance_counts counts;
-    int64_t log_start, log_end;
+    int64_t log_end;
     int64_t covered; /* counted without a hole up to here; -1: never seen */
     int64_t back_ms; /* counts lie behind what was seen before, since */
     int64_t fine;    /* reached when nothing differed and nothing was on its way */
@@ -205,8 +205,18 @@ static void settle_anew(struct balance *b, struct topic *t)
         }
 }
 
+void balance_log(struct balance *b, size_t topic, int32_t partition, int64_t log_end)
+{
+    struct part *p = part_of(&b->topics[topic], partition);
+
+    if (!p)
+        return;
+    p->end_before = p->log_end;
+    p->log_end = log_end;
+}
+
 void balance_part(struct balance *b, size_t topic, int32_t partition, int64_t now_ms,
-                  const struct balance_counts *counts, int64_t log_start, int64_t log_end)
+                  const struct balance_counts *counts)
 {
     struct topic *t = &b->topics[topic];
     struct part *p = part_of(t, partition);
@@ -214,9 +224,6 @@ void balance_part(struct balance *b, size_t topic, int32_t partition, int64_t no
 
     if (!p)
         return;
-    p->end_before = p->log_end;
-    p->log_start = log_start;
-    p->log_end = log_end;
     p->known = counts != NULL;
     if (!counts)
         return;

@@ -56,9 +56,12 @@ struct str balance_topic_region(const struct balance *balance, size_t topic); /*
 struct topic_name balance_topic_name(const struct balance *balance, size_t topic);
 struct str balance_topic_worker(const struct balance *balance, size_t topic); /* who counts it */
 
-/* One look: every partition of every topic, then the judgement. `counts` NULL: nobody tells. */
+/* One look: the counts of every partition, the last stage's first; behind all of them every log's end; then the
+ * judgement. An end that was asked for earlier does not have all that was counted as sent before it, and a stage that has
+ * come just there would seem to miss the rest. `counts` NULL: nobody tells. */
 void balance_part(struct balance *balance, size_t topic, int32_t partition, int64_t now_ms,
-                  const struct balance_counts *counts, int64_t log_start, int64_t log_end);
+                  const struct balance_counts *counts);
+void balance_log(struct balance *balance, size_t topic, int32_t partition, int64_t log_end);
 void balance_judge(struct balance *balance, int64_t now_ms);
 
 struct balance_row {

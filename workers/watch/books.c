@@ -128,7 +128,7 @@ static int take_accepted(struct books *b, struct why *why)
 
 /* ---- balances --------------------------------------------------------------------------------------------- */
 
-static int look_at_topic(struct books *b, size_t topic, int64_t tick_ms, struct why *why)
+static int look_at_counts(struct books *b, size_t topic, int64_t tick_ms, struct why *why)
 {
     struct topic_name name = balance_topic_name(b->balance, topic);
     struct str worker = balance_topic_worker(b->balance, topic);
@@ -143,8 +143,6 @@ static int look_at_topic(struct books *b, size_t topic, int64_t tick_ms, struct 
     }
     if (r == 0)
         r = state_flush(b->state, why);
-    for (int32_t p = 0; p < count && r == 0; p++)
-        r = bus_admin_watermarks(b->admin, name.text, p, &b->starts[p], &b->ends[p], why);
     for (int32_t p = 0; p < count && r == 0; p++) {
         struct state_reply hash = state_reply(b->state, (size_t)p);
         struct balance_counts counts = {0};
@@ -153,8 +151,22 @@ static int look_at_topic(struct books *b, size_t topic, int64_t tick_ms, struct 
         for (size_t i = 0; hash.type == STATE_LIST && i + 1 < hash.count; i += 2)
             if (str_to_i64(state_item(&hash, i + 1).text, &n))
                 balance_count(&counts, regions->at, regions->count, state_item(&hash, i).text, n);
-        balance_part(b->balance, topic, p, tick_ms, hash.count ? &counts : NULL, b->starts[p],
-                     b->ends[p]);
+        balance_part(b->balance, topic, p, tick_ms, hash.count ? &counts : NULL);
+    }
+    return r;
+}
+
+static int look_at_ends(struct books *b, size_t topic, struct why *why)
+{
+    struct topic_name name = balance_topic_name(b->balance, topic);
+    int64_t start, end;
+    int32_t count;
+    int r = bus_admin_partitions(b->admin, name.text, &count, why);
+
+    for (int32_t p = 0; p < count && r == 0; p++) {
+        r = bus_admin_watermarks(b->admin, name.text, p, &start, &end, why);
+        if (r == 0)
+            balance_log(b->balance, topic, p, end);
     }
     return r;
 }
@@ -366,7 +378,9 @@ static int balance_all(struct books *b, int64_t now_ms, int64_t tick_ms, struct 
     int r = 0;
 
     for (size_t t = balance_topic_count(b->balance); t-- > 0 && r == 0;)
-        r = look_at_topic(b, t, tick_ms, why);
+        r = look_at_counts(b, t, tick_ms, why);
+    for (size_t t = 0; t < balance_topic_count(b->balance) && r == 0; t++)
+        r = look_at_ends(b, t, why);
     if (r < 0)
         return r;
     balance_judge(b->balance, tick_ms);

@@ -32,9 +32,12 @@ static struct fixture fixture(void)
 static void look(struct fixture *f)
 {
     f->now_ms += LOOK_MS;
-    balance_part(f->balance, EVENTS, 0, f->now_ms, &f->events, 0, f->events_end);
-    balance_part(f->balance, GLOBAL, 0, f->now_ms, &f->global, 0, f->global_end);
-    balance_part(f->balance, RAW, 0, f->now_ms, &f->raw, 0, f->raw_end);
+    balance_part(f->balance, EVENTS, 0, f->now_ms, &f->events);
+    balance_part(f->balance, GLOBAL, 0, f->now_ms, &f->global);
+    balance_part(f->balance, RAW, 0, f->now_ms, &f->raw);
+    balance_log(f->balance, EVENTS, 0, f->events_end);
+    balance_log(f->balance, GLOBAL, 0, f->global_end);
+    balance_log(f->balance, RAW, 0, f->raw_end);
     balance_judge(f->balance, f->now_ms);
 }
 
@@ -348,7 +351,7 @@ static void normalize(struct world *w)
 }
 
 /* `events.done[p].gaps` runs ahead here; what the history has taken is offset less markers, kept in `outcomes`. */
-static void store(struct world *w, int64_t sent[PARTS])
+static void store(struct world *w)
 {
     for (int p = 0; w->events.alive && p < PARTS; p++) {
         struct balance_counts *c = &w->events.done[p];
@@ -356,7 +359,7 @@ static void store(struct world *w, int64_t sent[PARTS])
         if (below(w, 2))
             continue; /* later */
         c->offset = w->events.log[p];
-        c->events = sent[p] - (w->lost && p == 0);
+        c->events = w->raw.done[p].to_region[0] - (w->lost && p == 0);
     }
 }
 
@@ -372,8 +375,39 @@ static void show(struct world *w, struct stage *s)
 static void tell(struct world *w, size_t topic, const struct stage *s)
 {
     for (int p = 0; p < PARTS; p++)
-        balance_part(w->balance, topic, p, w->now_ms, s->known[p] ? &s->shown[p] : NULL, 0,
-                     s->log[p]);
+        balance_part(w->balance, topic, p, w->now_ms, s->known[p] ? &s->shown[p] : NULL);
+}
+
+static void tell_ends(struct world *w, size_t topic, const struct stage *s)
+{
+    for (int p = 0; p < PARTS; p++)
+        balance_log(w->balance, topic, p, s->log[p]);
+}
+
+static void work(struct world *w)
+{
+    normalize(w);
+    store(w);
+    show(w, &w->raw);
+    show(w, &w->events);
+    show(w, &w->global);
+}
+
+/* All goes on between one question and the next. */
+static void look_around(struct world *w)
+{
+    tell(w, EVENTS, &w->events);
+    work(w);
+    tell(w, GLOBAL, &w->global);
+    work(w);
+    tell(w, RAW, &w->raw);
+    work(w);
+    tell_ends(w, RAW, &w->raw);
+    work(w);
+    tell_ends(w, GLOBAL, &w->global);
+    work(w);
+    tell_ends(w, EVENTS, &w->events);
+    balance_judge(w->balance, w->now_ms);
 }
 
 /* Runs a world with kills and an emptied Redis; an event is lost half-way or not. Whether anything was found. */
@@ -387,7 +421,6 @@ static bool run(uint64_t seed, bool loses)
 
     w.raw.alive = w.events.alive = w.global.alive = true;
     for (int step = 0; step < STEPS; step++) {
-        int64_t sent[PARTS];
         bool calm = step > STEPS - 60;
 
         w.now_ms += 500 + below(&w, 1000);
@@ -400,17 +433,8 @@ static bool run(uint64_t seed, bool loses)
         if (!calm && below(&w, 40) == 0)
             memset(w.raw.known, 0, sizeof(w.raw.known)),
                 memset(w.events.known, 0, sizeof(w.events.known));
-        normalize(&w);
-        for (int p = 0; p < PARTS; p++)
-            sent[p] = w.raw.done[p].to_region[0];
-        store(&w, sent);
-        show(&w, &w.raw);
-        show(&w, &w.events);
-        show(&w, &w.global);
-        tell(&w, EVENTS, &w.events);
-        tell(&w, GLOBAL, &w.global);
-        tell(&w, RAW, &w.raw);
-        balance_judge(w.balance, w.now_ms);
+        work(&w);
+        look_around(&w);
         any |= balance_finding(w.balance, 0, &found);
     }
     balance_free(w.balance);
