@@ -20,6 +20,7 @@ import sqlite3
 
 from darabonba.exceptions import UnretryableException
 
+import books
 import ledger
 import load
 import proof
@@ -99,7 +100,7 @@ def judge(say, fleet, stack, sent, prefixes, calls, askers, now):
     verdict, world = Verdict(), World(stack.env["TRAILBUS_KAFKA"])
     say("the logs are read")
     places, keys = check_events(verdict, world, sent)
-    check_accounts(verdict, world)
+    raw = check_accounts(verdict, world)
     with verdict.promise("router"):
         routes.check(world.control, world.everywhere, world.logs)
     say("the logs agree with each other, or do not")
@@ -110,6 +111,8 @@ def judge(say, fleet, stack, sent, prefixes, calls, askers, now):
     versions = versions_by_place(world)
     check_calls(verdict, places, versions, calls)
     check_nothing_hides(verdict, world, places, keys, versions, sent, calls)
+    books.check(verdict, world, raw, versions.keys(), prefixes, stack)
+    say("our own books are read")
     fleet.start("api")
     check_queries(verdict, world, askers, now)
     return verdict
@@ -146,8 +149,8 @@ def check_events(verdict, world, sent):
 
 
 def check_accounts(verdict, world):
-    """Each raw record has one outcome; equal records have one together, or are all rejected."""
-    normalized, rejected = collections.Counter(), collections.Counter()
+    """Each raw record has one outcome; equal records have one together, or are all rejected. {region: {outcome: records}}."""
+    normalized, rejected, raw = collections.Counter(), collections.Counter(), {}
     for place in world.normalized():
         origin = place.event["origin"]
         normalized[origin["topic"], origin["partition"], origin["offset"]] += 1
@@ -166,6 +169,10 @@ def check_accounts(verdict, world):
                 verdict.add("doubled", f"{group}: normalized {once} times, rejected {refused} times")
             elif not once and not refused:
                 verdict.add("unaccounted", f"{group}", len(group))
+        records = [one for group in equal.values() for one in group]
+        once, refused = sum(normalized[one] for one in records), sum(rejected[one] for one in records)
+        raw[region] = {"normalized": once, "duplicate": len(records) - once - refused, "rejected": refused}
+    return raw
 
 
 # --- Where it came out ------------------------------------------------------------------------------------

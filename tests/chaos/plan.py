@@ -8,8 +8,8 @@ import random
 
 REGIONS = ["cn-hangzhou", "ap-southeast-1"]
 REGIONAL = ["normalizer", "delivery", "history"]
-WORKERS = [f"{worker}@{region}" for worker in REGIONAL for region in REGIONS] + ["router", "api"]
-SECONDS = [f"{worker}@{region}.2" for worker in REGIONAL for region in REGIONS] + ["router.2"]
+WORKERS = [f"{worker}@{region}" for worker in REGIONAL for region in REGIONS] + ["router", "watch", "api"]
+SECONDS = [f"{worker}@{region}.2" for worker in REGIONAL for region in REGIONS] + ["router.2", "watch.2"]
 STORE = ["away", "slow", "hang", "500", "503", "429", "dropped", "late", "delayed"]
 CLOCK_OFF_S = 20 * 60
 SESSION_S = 6  # lib/bus/bus.h: who is silent for so long loses its partitions

@@ -4,9 +4,11 @@ TRAILBUS_TEST_MINUTES (4) and TRAILBUS_TEST_SEED: how long, and what is done whe
 """
 import collections
 import concurrent.futures
+import json
 import os
 import pathlib
 import random
+import re
 import socket
 import sys
 import time
@@ -15,6 +17,7 @@ import traceback
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 
+import books  # noqa: E402
 import faults  # noqa: E402
 import load  # noqa: E402
 import oracle  # noqa: E402
@@ -29,6 +32,8 @@ MINUTES = 4
 RATE = 220  # of the services; the emitters come on top
 STEADY, OWNERS, STRANGERS = 6, 5, 4  # accounts: with a trail that stays, with one that changes, that nobody registered
 QUIET_S = 300
+WATCH_ACCOUNT = "1000000000000001"
+WATCH = 'watch: { look_ms = 1000; after_ms = 5000; account = "%s"; canary_period_ms = 5000; stall_after_ms = 120000; };'
 REASONS, REASON_SIZE = 30, 800
 
 
@@ -52,6 +57,14 @@ def put_between(stack):
     return faults.Proxy(port, store.rsplit(":", 1)[1])
 
 
+def watch_closely(stack, account=""):
+    """What differs for seconds is an alarm already; `account`: whose events canaries are."""
+    file = stack.run / "trailbus.conf"
+    text, count = re.subn("^watch: .*$", WATCH % account, file.read_text(), flags=re.MULTILINE)
+    assert count == 1
+    file.write_text(text)
+
+
 class Run:
     def __init__(self, seed, minutes):
         self.seed, self.minutes, self.now = seed, minutes, int(time.time())
@@ -68,9 +81,12 @@ class Run:
         self.stack.trailctl("topics", "apply")
         self.stack.s3().create_bucket(Bucket="audit")
         self.proxy = put_between(self.stack)
+        watch_closely(self.stack, WATCH_ACCOUNT)
         self.fleet = faults.Fleet(self.stack)
         self.fleet.start_all()
         self.steady = [traffic.caller_of(self.stack, self.stack.account(), plan.REGIONS[n % 2]) for n in range(STEADY)]
+        watch = json.loads(self.stack.trailctl("account", "create", "--id", WATCH_ACCOUNT, "--json"))
+        sdk.logging_trail(traffic.caller_of(self.stack, watch, plan.REGIONS[0]), "canaries", "audit", "canaries")
         for number, caller in enumerate(self.steady):
             sdk.logging_trail(caller, "trail-1", "audit", f"steady-{number}")
         owned = [traffic.caller_of(self.stack, self.stack.account(), plan.REGIONS[n % 2]) for n in range(OWNERS)]
@@ -100,16 +116,30 @@ class Run:
             acknowledged.update((number, batch.time) for number in batch.numbers if batch.acknowledged)
         self.sent = oracle.Sent(self.maker, [*range(count), *(n for batch in batches for n in batch.numbers)], acknowledged)
         self.calls = [call for owner in self.owners for call in owner.calls]
-        self.prefixes = [f"steady-{n}" for n in range(STEADY)] + [prefix for owner in self.owners for prefix in owner.prefixes]
+        self.prefixes = ["canaries"] + [f"steady-{n}" for n in range(STEADY)] + [prefix for owner in self.owners for prefix in owner.prefixes]
         codes = sum((owner.codes for owner in self.owners), collections.Counter())
         self.say(f"{len(acknowledged)} of {len(self.sent.numbers)} events acknowledged; calls of owners: "
                  f"{dict(collections.Counter(call.outcome for call in self.calls))}, refused with {dict(codes)}; "
                  f"of the asker: {self.asker.answers} answered, {self.asker.unanswered} not")
+        self.see_canaries()
         self.fleet.stop("api")  # what it still does for callers that have gone is done then
         brokers = self.stack.env["TRAILBUS_KAFKA"]
         eventually(lambda: not self.still(oracle.behind(brokers)), QUIET_S, every=1, what="groups have committed all")
         eventually(lambda: not self.still(oracle.waiting(self.stack, self.prefixes)), QUIET_S, every=1, what="all is delivered")
         self.say("quiet")
+
+    def see_canaries(self):
+        """No alarm stands, and canaries come everywhere. Then there are no more of them, so that all becomes quiet: a watch without goes on
+        from what the one before remembered."""
+        for name in sorted(self.fleet.running):
+            if name.startswith("watch."):
+                self.fleet.stop(name)  # what is told is of one
+        eventually(lambda: books.fresh(self.stack), QUIET_S, every=1, what="canaries come to each stage")
+        eventually(lambda: not self.still(books.alarms(self.stack)), QUIET_S, every=1, what="no alarm stands")
+        self.fleet.stop("watch")
+        watch_closely(self.stack)
+        self.fleet.start("watch")
+        self.say("no alarm stands")
 
     def still(self, what):
         self.waiting = what
@@ -123,6 +153,7 @@ class Run:
         kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self.driver.counts.items()))
         print(f"chaos: seed {self.seed}, {self.minutes:g} minutes: {len(self.sent.acknowledged)} events acknowledged, "
               f"{self.driver.counts.total()} faults ({kinds}); {verdict.text()}")
+        self.reasons += [f"a false alarm: {line}" for line in books.false_alarms(self.fleet)]
         self.reasons += verdict.reasons() + self.fleet.found + self.driver.errors + self.emitters.trouble + self.asker.trouble
         self.reasons += [said for owner in self.owners for said in owner.trouble]
 

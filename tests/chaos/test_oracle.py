@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+import books
 import ledger
 import oracle
 import plan
@@ -156,6 +157,96 @@ def test_what_was_acknowledged_before_a_stop_may_not_lie_behind_it(case):
         oracle.check_nothing_hides(verdict, case.world, places, {number: (ACCOUNT, event["id"])}, oracle.versions_by_place(case.world),
                                    case.sent._replace(acknowledged={number: 1.0}), [call])
         assert len(verdict.broken) == broken
+
+
+# --- Our own books ----------------------------------------------------------------------------------------
+
+
+def outcomes(case):
+    return oracle.check_accounts(oracle.Verdict(), case.world)
+
+
+def test_each_raw_record_is_counted_with_what_became_of_it(case):
+    counted = outcomes(case)
+    again, unusable = ([n for n in case.sent.numbers if chosen(n)] for chosen in (case.sent.maker.again, case.sent.maker.unusable))
+    assert sum(one["rejected"] for one in counted.values()) == len(unusable)
+    assert sum(one["duplicate"] for one in counted.values()) == len(again)
+    assert sum(one["normalized"] for one in counted.values()) == COUNT - len(unusable)
+
+
+def test_the_books_are_right_when_they_say_what_lies_in_the_logs(case):
+    raw = outcomes(case)
+    found = books.balances(case.world, raw, set())
+    assert found["raw.cn-hangzhou"] == books.Balance(sum(raw["cn-hangzhou"].values()), sum(raw["cn-hangzhou"].values()), 0, 0, 0, 0)
+    events = found[case.log.topic].received
+    assert events == len(case.log.events) and found["global"].received == len(case.world.everywhere.events)
+    case.add(case.log, None)  # a bare change, and one that carries the event of its call
+    case.add(case.log, {**case.log.events[0, 0], "service": oracle.OURS})
+    assert books.balances(case.world, raw, {(case.log.topic, 0, len(case.log.events) - 1)})[case.log.topic].received == events
+
+
+def test_books_that_say_something_else_are_found_out(monkeypatch):
+    monkeypatch.setattr(books, "SETTLED_S", 0.1)
+    books.becomes(lambda: {"raw": 3}, {"raw": 3})
+    for said in ({"raw": 2}, {}, {"raw": 3, "global": 1}):
+        with pytest.raises(AssertionError, match="raw|global"):
+            books.becomes(lambda said=said: said, {"raw": 3})
+
+
+def chain_of(case, ends=None):
+    """A trail of what is written, from the log's beginning; perhaps deleted behind an offset."""
+    for event in case.log.events.values():
+        event.update(category="MANAGEMENT", region=plan.REGIONS[0], rw="WRITE" if len(event["id"]) % 2 else "READ")
+    case.log.events[0, 0]["rw"], case.log.events[0, 1]["rw"] = "WRITE", "READ"
+    version = {"trail": "t", "version": 1, "logging": True, "deleted": False, "rw": "Write", "regions": "All", "homeRegion": plan.REGIONS[0],
+               "offsets": [{"topic": case.log.topic, "offsets": [-1]}], "destinations": [{"number": 1}]}
+    versions = [version] + ([{**version, "version": 2, "deleted": True, "offsets": [{"topic": case.log.topic, "offsets": [ends]}]}] if ends else [])
+    destination = {"number": 1, "origins": [{"topic": case.log.topic, "offsets": [-1]}]}
+    return ledger.Chain("c", "t", ACCOUNT, case.log.topic, destination, versions)
+
+
+def is_told(case, chain, told):
+    try:
+        books.check_counts(lambda: told, [(case.log, chain)])
+    except AssertionError as error:
+        assert "told and so" in str(error)
+        return False
+    return True
+
+
+def test_counts_of_a_trail_that_are_not_what_the_log_says_are_found_out(case, monkeypatch):
+    monkeypatch.setattr(books, "SETTLED_S", 0.1)
+    chain = chain_of(case)
+    [(stream, right)] = books.counts(case.log, chain).items()
+    assert right.delivered > 0 < right.filtered and right.delivered + right.filtered == len(case.log.events)
+    assert is_told(case, chain, {stream: right})
+    assert is_told(case, chain, {stream: right, (case.log.topic, "c", 1): books.Counts(0, 0, 0, 0)})  # of a partition without events
+    for wrong in (right._replace(delivered=right.delivered - 1), right._replace(filtered=0), right._replace(lost=1), right._replace(waiting=1)):
+        assert not is_told(case, chain, {stream: wrong})
+    assert not is_told(case, chain, {stream: right, (case.log.topic, "c", 1): right})
+
+
+def test_only_a_chain_that_has_ended_may_be_unknown(case, monkeypatch):
+    monkeypatch.setattr(books, "SETTLED_S", 0.1)
+    assert not is_told(case, chain_of(case), {})
+    chain = chain_of(case, ends=5)
+    assert is_told(case, chain, {})
+    [(stream, right)] = books.counts(case.log, chain).items()
+    assert right.delivered + right.filtered == 6
+    assert is_told(case, chain, {stream: right}) and not is_told(case, chain, {stream: right._replace(waiting=1)})
+
+
+def test_alarms_that_say_that_something_is_lost_are_false():
+    class Fleet:
+        ever = {"watch", "watch.2", "router"}
+
+        class stack:
+            @staticmethod
+            def log(name):
+                return {"watch": 'level=info msg=ready\nlevel=error msg="alarm: raw.x/1: offsets 1 to 2 were passed over, the …"\n',
+                        "watch.2": 'level=error msg="alarm: x: canary c has not come to history for 130 s"\n', "router": 'msg="alarm: none"'}[name]
+
+    assert len(books.false_alarms(Fleet)) == 1
 
 
 # --- The plan ---------------------------------------------------------------------------------------------
