@@ -51,10 +51,9 @@ void heartbeat_tally(void *heartbeat, int32_t partition, int64_t offset, const s
     args[count++] = number(texts[text++], tally->base);
     args[count++] = STR("gaps");
     args[count++] = number(texts[text++], tally->gaps);
-    /* Those that are 0, too: a tally that has begun anew leaves nothing of the former one behind. */
     for (size_t i = 0; i < tally->kinds->count; i++) {
-        if (count + 2 > STATE_ARGS_MAX)
-            break;
+        if (!tally->counts[i] || count + 2 > STATE_ARGS_MAX)
+            continue;
         args[count++] = str_from(tally->kinds->names[i]);
         args[count++] = number(texts[text++], tally->counts[i]);
     }

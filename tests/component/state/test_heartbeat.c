@@ -105,48 +105,12 @@ static void a_clock_set_back_does_not_silence_it(void **state)
     assert_true(is_there());
 }
 
-static int64_t shown(struct str field)
-{
-    struct state_key key = state_key_tally(STR("delivery"), STR("cn-hangzhou"), 3);
-    int64_t n = -1;
-
-    STATE_ADD(redis, STR("HGET"), state_key_str(&key), field);
-    flush();
-    return state_reply(redis, 0).type == STATE_TEXT && str_to_i64(state_reply(redis, 0).text, &n)
-               ? n
-               : -1;
-}
-
-static void show(const struct tally *tally, int64_t offset)
-{
-    struct heartbeat h = heartbeat();
-
-    heartbeat_tally(&h, 3, offset, tally);
-    flush();
-}
-
-static void a_tally_that_begins_anew_leaves_nothing_of_the_former_one(void **state)
-{
-    static const struct tally_kinds kinds = {{"events", "duplicate"}, 2};
-    struct tally tally = {.kinds = &kinds, .base = 2, .gaps = 1, .counts = {4, 3}};
-
-    (void)state;
-    show(&tally, 10);
-    assert_true(shown(STR("offset")) == 10 && shown(STR("base")) == 2 && shown(STR("gaps")) == 1);
-    assert_true(shown(STR("events")) == 4 && shown(STR("duplicate")) == 3);
-    tally = (struct tally){.kinds = &kinds, .base = 20, .counts = {1, 0}};
-    show(&tally, 21);
-    assert_true(shown(STR("events")) == 1 && shown(STR("duplicate")) == 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(it_notices_that_redis_was_emptied, setup, teardown),
         cmocka_unit_test_setup_teardown(a_key_that_expired_is_not_an_empty_redis, setup, teardown),
         cmocka_unit_test_setup_teardown(a_clock_set_back_does_not_silence_it, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_tally_that_begins_anew_leaves_nothing_of_the_former_one,
-                                        setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
