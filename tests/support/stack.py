@@ -4,6 +4,7 @@ The processes are those of scripts/local, in a folder under build/e2e; it is kep
 test run was killed is ended and removed by the next one.
 """
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -119,12 +120,14 @@ class Stack:
 
 def end_orphans():
     """Ends the stacks of test runs that are no more, and removes them unless they were kept by a failure."""
-    for folder in STACKS.iterdir():
-        pid = folder.name.partition("-")[0]
-        if not os.path.exists(f"/proc/{pid}") and list(folder.glob("*.pid")):
-            names = [file.stem for file in folder.glob("*.pid")]
-            _output([ROOT / "scripts" / "local", "kill", *names], {**os.environ, "TRAILBUS_RUN": str(folder)})
-            shutil.rmtree(folder, ignore_errors=True)
+    with open(STACKS / "ending", "w", encoding="utf-8") as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        for folder in filter(pathlib.Path.is_dir, STACKS.iterdir()):
+            pid = folder.name.partition("-")[0]
+            if not os.path.exists(f"/proc/{pid}") and list(folder.glob("*.pid")):
+                names = [file.stem for file in folder.glob("*.pid")]
+                _output([ROOT / "scripts" / "local", "kill", *names], {**os.environ, "TRAILBUS_RUN": str(folder)})
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _output(command, env, stdin=None):
