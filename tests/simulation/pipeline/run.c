@@ -305,13 +305,14 @@ static int64_t read_by_all(struct topic *t, enum topic_kind kind, struct str reg
     return least - (kind == TOPIC_RAW ? sim->window_events : KEPT_RECORDS);
 }
 
-/* No log is so short that a listing lags behind it: what leaves it was settled for longer than requests and listings take. */
-static void retain_one(struct topic *t, int32_t number, int64_t read)
+/* No log is so short that a request or a listing lags behind it: what leaves it was settled for longer than they take. But
+ * what is parked holds nobody's offset back, and may be on its way to the store just then. */
+static void retain_one(struct topic *t, int32_t number, int64_t read, int64_t unsettled)
 {
     struct partition *p = &t->partitions[number];
 
     if (p->settled_ms && now_ms() - p->settled_ms > SETTLED_MS && p->settled > 0) {
-        kafka_retain(t, number, between(0, p->settled));
+        kafka_retain(t, number, MIN_OF(between(0, p->settled), unsettled));
         p->settled_ms = 0;
     }
     if (p->settled_ms == 0) {
@@ -329,7 +330,8 @@ static void retain(void)
 
         CHECK(topic_parse(str_from(t->name.text), &kind, &region));
         for (int32_t p = 0; p < t->partition_count && !t->gone; p++) {
-            retain_one(t, p, read_by_all(t, kind, region, p));
+            retain_one(t, p, read_by_all(t, kind, region, p),
+                       kind == TOPIC_EVENTS ? store_first_unsettled(region, p) : INT64_MAX);
         }
     }
 }

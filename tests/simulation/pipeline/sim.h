@@ -190,6 +190,8 @@ void store_tick(void); /* what is due happens */
 int64_t store_due_ms(void);
 const struct object *store_objects(void); /* newest first */
 struct str store_bucket_name(int bucket);
+/* The first record of what a PUT that is on its way holds, or an object that listings do not show yet. INT64_MAX: none. */
+int64_t store_first_unsettled(struct str region, int32_t partition);
 
 /* ---- api.c ------------------------------------------------------------------------------------------------- */
 

@@ -117,6 +117,32 @@ static enum objects_outcome put(struct request *q)
     return OBJECTS_OK;
 }
 
+static bool is_of(struct str key, struct str region, int32_t partition, int64_t *ret_first)
+{
+    struct object_name name;
+    size_t at;
+
+    if (!object_name_parse(key, &name) || name.partition != partition ||
+        !str_find(key, region, &at))
+        return false;
+    *ret_first = name.first;
+    return true;
+}
+
+int64_t store_first_unsettled(struct str region, int32_t partition)
+{
+    int64_t least = INT64_MAX, first;
+
+    for (const struct request *q = sim->store->requests; q; q = q->next)
+        if (q->kind == REQUEST_PUT && !q->arrived && q->arrives_ms != INT64_MAX &&
+            is_of(q->key, region, partition, &first))
+            least = MIN_OF(least, first);
+    for (const struct object *o = sim->store->objects; o; o = o->next)
+        if (o->visible_ms > now_ms() && is_of(o->key, region, partition, &first))
+            least = MIN_OF(least, first);
+    return least;
+}
+
 /* The next keys in their order. */
 static enum objects_outcome list(struct request *q)
 {
