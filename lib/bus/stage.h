@@ -1,4 +1,4 @@
-/* stage.h - one topic in, others out, exactly once: the loop that normalizer and router share.
+/* stage.h - one topic in, others out, exactly once: what normalizer and router stand on (lib/relay).
  *
  * Outputs and input offsets are committed in one Kafka transaction, at most STAGE_COMMIT_MS after its
  * first record. The stage calls its owner back:

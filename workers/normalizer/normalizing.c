@@ -13,15 +13,13 @@
 
 #include <stdio.h>
 
-#include "bus/stage.h"
 #include "control/control.h"
 #include "core/normalize.h"
 #include "core/window.h"
 #include "crypto/crypto.h"
 #include "log/log.h"
-#include "state/heartbeat.h"
+#include "relay/relay.h"
 
-#define STEP_MS            200
 #define CONTROL_TIMEOUT_MS 15000
 #define TAIL_TIMEOUT_MS    60000
 #define OVERLAY_SIZE_MAX   (4 << 20)
@@ -33,6 +31,7 @@
 /* Counted per outcome, then what passed though nobody knew it. Beside these, each partition's tally counts what a record
  * is exactly one of: an outcome other than `normalized`, or the topic that it went to. */
 enum { UNKNOWN_SERVICE = NORMALIZE_OUTCOME_COUNT, UNKNOWN_REGION, COUNTER_COUNT };
+_Static_assert(COUNTER_COUNT <= RELAY_COUNTERS_MAX, "what the normalizer counts");
 
 struct worker {
     const struct normalizer_config *config;
@@ -43,13 +42,9 @@ struct worker {
     struct control *control;
     struct normalizer *normalizer;
     struct fingerprint_key key; /* of the windows */
-    struct bus_stage *stage;
-    struct tally_kinds kinds;
+    struct relay relay;
     char kind_names[1 + NORMALIZE_REGIONS_MAX][TALLY_KIND_SIZE_MAX];
-    char group[GROUP_NAME_SIZE], transactional_id[GROUP_NAME_SIZE + 64];
     struct window *windows[BUS_PARTITIONS_MAX]; /* of the partitions that are ours */
-    uint64_t counted[COUNTER_COUNT];            /* committed */
-    uint64_t pending[COUNTER_COUNT];            /* of the open transaction */
 };
 
 /* ---- one record --------------------------------------------------------------------------------- */
@@ -155,7 +150,7 @@ static int put_aside(struct worker *w, const struct bus_record *record,
     headers[2].value = str_from(origin);
     headers[3].value = str_from(received);
     headers[4].value = str_of(type.at, MIN_OF(type.len, (size_t)100));
-    return bus_stage_write(w->stage, w->rejected.text, key, value, headers, typed ? 5 : 4);
+    return bus_stage_write(w->relay.stage, w->rejected.text, key, value, headers, typed ? 5 : 4);
 }
 
 /* Where an event goes to: 0 is `global`, 1 + i the i-th region. */
@@ -176,8 +171,8 @@ static int pass_on(struct worker *w, const struct bus_record *record,
 {
     size_t target = target_of(w, result);
 
-    bus_stage_count(w->stage, record->partition, NORMALIZE_OUTCOME_COUNT + target);
-    return bus_stage_write(w->stage, target ? w->events[target - 1].text : w->global.text,
+    bus_stage_count(w->relay.stage, record->partition, NORMALIZE_OUTCOME_COUNT + target);
+    return bus_stage_write(w->relay.stage, target ? w->events[target - 1].text : w->global.text,
                            result->account, result->event, NULL, 0);
 }
 
@@ -190,12 +185,12 @@ static int run_record(void *arg, const struct bus_record *record, struct why *re
     if (r < 0)
         return why_set(reterr_why, r, "cannot normalize %s/%d/%lld", w->raw.text, record->partition,
                        (long long)record->offset);
-    w->pending[result.outcome]++;
-    w->pending[UNKNOWN_SERVICE] += result.unknown_service;
-    w->pending[UNKNOWN_REGION] += result.unknown_region;
+    relay_count(&w->relay, result.outcome, 1);
+    relay_count(&w->relay, UNKNOWN_SERVICE, result.unknown_service);
+    relay_count(&w->relay, UNKNOWN_REGION, result.unknown_region);
     if (result.outcome == NORMALIZED)
         return pass_on(w, record, &result);
-    bus_stage_count(w->stage, record->partition, result.outcome);
+    bus_stage_count(w->relay.stage, record->partition, result.outcome);
     return normalize_rejects(result.outcome) ? put_aside(w, record, &result) : 0;
 }
 
@@ -208,9 +203,7 @@ static void committed(void *arg)
     for (size_t i = 0; i < BUS_PARTITIONS_MAX; i++)
         if (w->windows[i])
             window_keep(w->windows[i]);
-    for (size_t i = 0; i < COUNTER_COUNT; i++)
-        w->counted[i] += w->pending[i];
-    memset(w->pending, 0, sizeof(w->pending));
+    relay_keep(&w->relay);
 }
 
 static void aborted(void *arg)
@@ -220,7 +213,7 @@ static void aborted(void *arg)
     for (size_t i = 0; i < BUS_PARTITIONS_MAX; i++)
         if (w->windows[i])
             window_forget(w->windows[i]);
-    memset(w->pending, 0, sizeof(w->pending));
+    relay_forget(&w->relay);
 }
 
 static int apply_control(void *arg, const struct bus_record *record)
@@ -306,34 +299,7 @@ static int assigned(void *arg, const struct bus_position *positions, size_t coun
     return r;
 }
 
-/* ---- start and loop ------------------------------------------------------------------------------ */
-
-static void beat(struct worker *w, struct heartbeat *heartbeat, const char *state, bool last)
-{
-    struct heartbeat_counter counters[COUNTER_COUNT];
-    struct bus_stage_view stage;
-    struct heartbeat_view view = {
-        .state = state, .counters = counters, .counter_count = COUNTER_COUNT};
-
-    bus_stage_view(w->stage, &stage);
-    view.lag = stage.lag;
-    view.partitions = stage.partition_count;
-    for (size_t i = 0; i < COUNTER_COUNT; i++) {
-        counters[i].total = w->counted[i];
-        counters[i].name = i == UNKNOWN_SERVICE ? "passed_unknown_service"
-                           : i == UNKNOWN_REGION
-                               ? "passed_unknown_region"
-                               : normalize_outcome_name((enum normalize_outcome)i);
-        if (i < NORMALIZE_OUTCOME_COUNT)
-            view.records += w->counted[i];
-    }
-    if (last || heartbeat_due(heartbeat, daemon_now_ms()))
-        bus_stage_tallies(w->stage, heartbeat_tally, heartbeat);
-    if (last)
-        heartbeat_end(heartbeat, daemon_now_ms(), &view);
-    else
-        heartbeat_beat(heartbeat, daemon_now_ms(), &view);
-}
+/* ---- start ---------------------------------------------------------------------------------------- */
 
 static int read_overlay(struct str path, struct buf *out, struct why *reterr_why)
 {
@@ -379,16 +345,16 @@ static void name_topics(struct worker *w, struct str region)
 }
 
 /* Outcomes by their names, then "to.global" and "to.<region>". */
-static void name_kinds(struct worker *w)
+static void name_kinds(struct worker *w, struct tally_kinds *kinds)
 {
     const struct config_strs *regions = &w->config->topology.regions;
 
     for (size_t i = 0; i < NORMALIZE_OUTCOME_COUNT; i++)
-        w->kinds.names[w->kinds.count++] = normalize_outcome_name((enum normalize_outcome)i);
+        kinds->names[kinds->count++] = normalize_outcome_name((enum normalize_outcome)i);
     for (size_t i = 0; i <= regions->count; i++) {
         (void)snprintf(w->kind_names[i], TALLY_KIND_SIZE_MAX, "to." STR_FMT,
                        STR_ARG(i ? regions->at[i - 1] : STR("global")));
-        w->kinds.names[w->kinds.count++] = w->kind_names[i];
+        kinds->names[kinds->count++] = w->kind_names[i];
     }
 }
 
@@ -413,47 +379,29 @@ static int open_core(struct worker *w, struct str region, const struct catalog *
     return w->normalizer && w->control ? 0 : -ERR_NOMEM;
 }
 
-static int open_stage(struct worker *w, struct str region, struct why *reterr_why)
+static void set_up_relay(struct worker *w)
 {
-    struct bus_stage_settings settings = {w->bus, w->raw.text, w->group, w->transactional_id,
-                                          &w->kinds};
-    struct bus_stage_owner owner = {w, assigned, run_record, committed, aborted};
+    struct relay_settings *s = &w->relay.settings;
 
-    group_name(STR("normalizer"), region, w->group);
-    (void)snprintf(w->transactional_id, sizeof(w->transactional_id), "%s." STR_FMT, w->group,
-                   STR_ARG(w->bus.instance));
-    return bus_stage_open(&settings, &owner, &w->stage, reterr_why);
-}
-
-static int loop(struct daemon *daemon, struct worker *w, struct heartbeat *heartbeat)
-{
-    struct bus_stage_view view;
-    struct why why = {0};
-    int r = 0;
-
-    while (r == 0 && daemon_running(daemon)) {
-        r = daemon_backoff(daemon, bus_stage_step(w->stage, STEP_MS, &why), &why);
-        bus_stage_view(w->stage, &view);
-        if (view.assigned)
-            daemon_ready(daemon);
-        beat(w, heartbeat, view.assigned ? "running" : "waiting", false);
-    }
-    if (r == 0)
-        r = bus_stage_finish(w->stage, &why);
-    if (r < 0 && err_class(r) != ERR_CLASS_RETRY)
-        return log_error(r, "cannot go on: %s", why.text);
-    beat(w, heartbeat, "ended", true);
-    return 0;
+    w->relay.owner = (struct bus_stage_owner){w, assigned, run_record, committed, aborted};
+    *s = (struct relay_settings){.worker = STR("normalizer"),
+                                 .bus = w->bus,
+                                 .topic = w->raw.text,
+                                 .redis = w->config->state.redis,
+                                 .counter_count = COUNTER_COUNT,
+                                 .record_counters = NORMALIZE_OUTCOME_COUNT};
+    name_kinds(w, &s->kinds);
+    for (size_t i = 0; i < NORMALIZE_OUTCOME_COUNT; i++)
+        s->counter_names[i] = normalize_outcome_name((enum normalize_outcome)i);
+    s->counter_names[UNKNOWN_SERVICE] = "passed_unknown_service";
+    s->counter_names[UNKNOWN_REGION] = "passed_unknown_region";
 }
 
 int normalizing(struct daemon *daemon, void *config)
 {
     AUTO_FREE struct worker *w = calloc(1, sizeof(*w)); /* large: tables for every partition */
     AUTO(catalog_free) struct catalog *catalog = NULL;
-    AUTO(state_close) struct state *state = NULL;
     struct str region = daemon_region(daemon);
-    struct heartbeat heartbeat = {
-        .worker = STR("normalizer"), .region = region, .instance = daemon_instance(daemon)};
     struct why why = {0};
     int r;
 
@@ -462,20 +410,12 @@ int normalizing(struct daemon *daemon, void *config)
     w->config = config;
     w->bus = (struct bus_settings){w->config->bus.brokers, daemon_instance(daemon)};
     name_topics(w, region);
-    name_kinds(w);
+    set_up_relay(w);
     if ((r = normalizing_catalog(w->config, &catalog, &why)) < 0 ||
-        (r = state_open(w->config->state.redis, &state, &why)) < 0 ||
         (r = open_core(w, region, catalog)) < 0)
-        return log_error(r, "cannot start: %s", why.text);
-    heartbeat.state = state;
-    do {
-        r = daemon_backoff(daemon, open_stage(w, region, &why), &why);
-    } while (r == 0 && !w->stage && daemon_running(daemon));
-    if (r < 0)
         log_error(r, "cannot start: %s", why.text);
-    if (w->stage)
-        r = loop(daemon, w, &heartbeat);
-    bus_stage_close(w->stage);
+    else
+        r = relay_run(&w->relay, daemon);
     for (size_t i = 0; i < BUS_PARTITIONS_MAX; i++)
         window_free(w->windows[i]);
     normalizer_free(w->normalizer);

@@ -14,13 +14,11 @@
 
 #include <stdio.h>
 
-#include "bus/stage.h"
 #include "control/control.h"
 #include "core/router.h"
 #include "log/log.h"
-#include "state/heartbeat.h"
+#include "relay/relay.h"
 
-#define STEP_MS            200
 #define CONTROL_TIMEOUT_MS 15000
 
 enum { EVENTS, CHANGES, FOR_DELIVERY, FOR_HISTORY, COUNTER_COUNT };
@@ -40,12 +38,8 @@ struct worker {
     struct control *control;
     int64_t control_next;
     struct router *router; /* NULL while nothing is assigned */
-    struct bus_stage *stage;
-    struct tally_kinds kinds; /* events, changes: a record is one of them; then copies by region */
+    struct relay relay;
     char kind_names[CONFIG_STRS_MAX][TALLY_KIND_SIZE_MAX];
-    char group[GROUP_NAME_SIZE], transactional_id[GROUP_NAME_SIZE + 64];
-    uint64_t counted[COUNTER_COUNT]; /* committed */
-    uint64_t pending[COUNTER_COUNT]; /* of the open transaction */
 };
 
 /* ---- one record --------------------------------------------------------------------------------- */
@@ -57,7 +51,7 @@ static void count_copy(struct worker *w, int32_t partition, struct str region)
 
     for (size_t i = 0; i < regions->count; i++)
         if (str_eq(regions->at[i], region))
-            bus_stage_count(w->stage, partition, FIRST_REGION + i);
+            bus_stage_count(w->relay.stage, partition, FIRST_REGION + i);
 }
 
 static int write_copy(struct worker *w, const struct bus_record *record,
@@ -68,11 +62,11 @@ static int write_copy(struct worker *w, const struct bus_record *record,
     struct str value;
     int r = router_encode(w->router, result, i, &value);
 
-    w->pending[FOR_DELIVERY] += (copy->purpose & EVENT_FOR_DELIVERY) != 0;
-    w->pending[FOR_HISTORY] += (copy->purpose & EVENT_FOR_HISTORY) != 0;
+    relay_count(&w->relay, FOR_DELIVERY, (copy->purpose & EVENT_FOR_DELIVERY) != 0);
+    relay_count(&w->relay, FOR_HISTORY, (copy->purpose & EVENT_FOR_HISTORY) != 0);
     count_copy(w, record->partition, copy->region);
     if (r == 0)
-        r = bus_stage_write(w->stage, target.text, record->key, value, NULL, 0);
+        r = bus_stage_write(w->relay.stage, target.text, record->key, value, NULL, 0);
     return r < 0 ? why_set(reterr_why, r, "cannot write to %s", target.text) : 0;
 }
 
@@ -89,8 +83,8 @@ static int run_record(void *arg, const struct bus_record *record, struct why *re
     if (r < 0) /* we wrote it ourselves: going on would leave a hole that nobody sees */
         return why_set(reterr_why, r == -ERR_NOMEM ? r : -ERR_BUG, "cannot route %s/%d/%lld: %s",
                        w->global.text, record->partition, (long long)record->offset, why.text);
-    w->pending[change ? CHANGES : EVENTS]++;
-    bus_stage_count(w->stage, record->partition, change ? CHANGES : EVENTS);
+    relay_count(&w->relay, change ? CHANGES : EVENTS, 1);
+    bus_stage_count(w->relay.stage, record->partition, change ? CHANGES : EVENTS);
     for (size_t i = 0; i < result.copy_count && r == 0; i++)
         r = write_copy(w, record, &result, i, reterr_why);
     return r;
@@ -102,9 +96,7 @@ static void committed(void *arg)
 {
     struct worker *w = arg;
 
-    for (size_t i = 0; i < COUNTER_COUNT; i++)
-        w->counted[i] += w->pending[i];
-    memset(w->pending, 0, sizeof(w->pending));
+    relay_keep(&w->relay);
 }
 
 /* What the book has learned since stays: changes that come again say the same. */
@@ -112,7 +104,7 @@ static void aborted(void *arg)
 {
     struct worker *w = arg;
 
-    memset(w->pending, 0, sizeof(w->pending));
+    relay_forget(&w->relay);
 }
 
 static int apply_control(void *arg, const struct bus_record *record)
@@ -171,81 +163,39 @@ static int assigned(void *arg, const struct bus_position *positions, size_t coun
     return r;
 }
 
-/* ---- start and loop ------------------------------------------------------------------------------ */
+/* ---- start ---------------------------------------------------------------------------------------- */
 
-static void beat(struct worker *w, struct heartbeat *heartbeat, const char *state, bool last)
-{
-    struct heartbeat_counter counters[COUNTER_COUNT];
-    struct bus_stage_view stage;
-    struct heartbeat_view view = {.state = state,
-                                  .records = w->counted[EVENTS] + w->counted[CHANGES],
-                                  .counters = counters,
-                                  .counter_count = COUNTER_COUNT};
-
-    bus_stage_view(w->stage, &stage);
-    view.lag = stage.lag;
-    view.partitions = stage.partition_count;
-    for (size_t i = 0; i < COUNTER_COUNT; i++)
-        counters[i] = (struct heartbeat_counter){counter_names[i], w->counted[i]};
-    if (last || heartbeat_due(heartbeat, daemon_now_ms()))
-        bus_stage_tallies(w->stage, heartbeat_tally, heartbeat);
-    if (last)
-        heartbeat_end(heartbeat, daemon_now_ms(), &view);
-    else
-        heartbeat_beat(heartbeat, daemon_now_ms(), &view);
-}
-
-static void name_kinds(struct worker *w)
+/* A record is an event or a change; then come its copies, by region. */
+static void name_kinds(struct worker *w, struct tally_kinds *kinds)
 {
     const struct config_strs *regions = &w->config->topology.regions;
 
-    w->kinds = (struct tally_kinds){{counter_names[EVENTS], counter_names[CHANGES]}, FIRST_REGION};
+    *kinds = (struct tally_kinds){{counter_names[EVENTS], counter_names[CHANGES]}, FIRST_REGION};
     for (size_t i = 0; i < regions->count; i++) {
         (void)snprintf(w->kind_names[i], TALLY_KIND_SIZE_MAX, "to." STR_FMT,
                        STR_ARG(regions->at[i]));
-        w->kinds.names[w->kinds.count++] = w->kind_names[i];
+        kinds->names[kinds->count++] = w->kind_names[i];
     }
 }
 
-static int open_stage(struct worker *w, struct why *reterr_why)
+static void set_up_relay(struct worker *w)
 {
-    struct bus_stage_settings settings = {w->bus, w->global.text, w->group, w->transactional_id,
-                                          &w->kinds};
-    struct bus_stage_owner owner = {w, assigned, run_record, committed, aborted};
+    struct relay_settings *s = &w->relay.settings;
 
-    group_name(STR("router"), STR_NONE, w->group);
-    (void)snprintf(w->transactional_id, sizeof(w->transactional_id), "%s." STR_FMT, w->group,
-                   STR_ARG(w->bus.instance));
-    return bus_stage_open(&settings, &owner, &w->stage, reterr_why);
-}
-
-static int loop(struct daemon *daemon, struct worker *w, struct heartbeat *heartbeat)
-{
-    struct bus_stage_view view;
-    struct why why = {0};
-    int r = 0;
-
-    while (r == 0 && daemon_running(daemon)) {
-        r = daemon_backoff(daemon, bus_stage_step(w->stage, STEP_MS, &why), &why);
-        bus_stage_view(w->stage, &view);
-        if (view.assigned)
-            daemon_ready(daemon);
-        beat(w, heartbeat, view.assigned ? "running" : "waiting", false);
-    }
-    if (r == 0)
-        r = bus_stage_finish(w->stage, &why);
-    if (r < 0 && err_class(r) != ERR_CLASS_RETRY)
-        return log_error(r, "cannot go on: %s", why.text);
-    beat(w, heartbeat, "ended", true);
-    return 0;
+    w->relay.owner = (struct bus_stage_owner){w, assigned, run_record, committed, aborted};
+    *s = (struct relay_settings){.worker = STR("router"),
+                                 .bus = w->bus,
+                                 .topic = w->global.text,
+                                 .redis = w->config->state.redis,
+                                 .counter_count = COUNTER_COUNT,
+                                 .record_counters = CHANGES + 1};
+    name_kinds(w, &s->kinds);
+    memcpy(s->counter_names, counter_names, sizeof(counter_names));
 }
 
 int routing(struct daemon *daemon, void *config)
 {
     AUTO_FREE struct worker *w = calloc(1, sizeof(*w));
-    AUTO(state_close) struct state *state = NULL;
-    struct heartbeat heartbeat = {.worker = STR("router"), .instance = daemon_instance(daemon)};
-    struct why why = {0};
     int r;
 
     if (!w)
@@ -253,17 +203,9 @@ int routing(struct daemon *daemon, void *config)
     w->config = config;
     w->bus = (struct bus_settings){w->config->bus.brokers, daemon_instance(daemon)};
     w->global = topic_name(TOPIC_GLOBAL, STR_NONE);
-    name_kinds(w);
+    set_up_relay(w);
     w->control = control_new();
-    r = w->control ? state_open(w->config->state.redis, &state, &why) : -ERR_NOMEM;
-    heartbeat.state = state;
-    while (r == 0 && !w->stage && daemon_running(daemon))
-        r = daemon_backoff(daemon, open_stage(w, &why), &why);
-    if (r < 0)
-        log_error(r, "cannot start: %s", why.text);
-    if (w->stage)
-        r = loop(daemon, w, &heartbeat);
-    bus_stage_close(w->stage);
+    r = w->control ? relay_run(&w->relay, daemon) : log_error(-ERR_NOMEM, "cannot start");
     router_free(w->router);
     control_free(w->control);
     return r;
