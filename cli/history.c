@@ -18,7 +18,6 @@ struct catalog_section {
 };
 
 struct rebuild_config {
-    struct config_groups destinations;
     struct history_section history;
     struct catalog_section catalog;
 };
@@ -30,7 +29,6 @@ static const struct option_spec catalog_options[] = {
 };
 
 static const struct config_section sections[] = {
-    SECTION_DESTINATIONS(struct rebuild_config, destinations),
     SECTION_HISTORY(struct rebuild_config, history),
     {"catalog", catalog_options, NULL, offsetof(struct rebuild_config, catalog),
      "What is known of regions and services."},
@@ -217,26 +215,18 @@ static int open_and_run(struct cli *cli, struct rebuild *b, const struct rebuild
                         struct why *reterr_why)
 {
     AUTO(catalog_free) struct catalog *catalog = NULL;
-    AUTO(objects_free) struct objects *objects = NULL;
-    AUTO(http_free) struct http *http = http_new();
+    AUTO_STORES struct stores stores = {0};
     AUTO(control_free) struct control *control = NULL;
-    struct crypto_key master = {0}, hmac_key;
     int r;
 
-    if (!http)
-        return -ERR_NOMEM;
     if ((r = read_catalog(config->catalog.file, &catalog, reterr_why)) < 0 ||
-        (r = objects_open(&config->destinations, &objects, reterr_why)) < 0 ||
-        (r = deployment_master_key(b->deployment, &master, reterr_why)) < 0)
-        return r;
-    hmac_key = crypto_derive(&master, STR("object metadata"));
-    crypto_wipe(&master, sizeof(master));
-    b->store = (struct store_calls){http, objects, &hmac_key};
-    if ((r = become_owner(config->history.directory, reterr_why)) < 0 ||
+        (r = stores_open(cli, b->deployment, &stores, reterr_why)) < 0 ||
+        (r = become_owner(config->history.directory, reterr_why)) < 0 ||
         (r = open_topic(b, reterr_why)) < 0 ||
         (r = control_view(b->deployment, &control, reterr_why)) < 0 ||
         (r = open_normalizer(b, catalog)) < 0 || (r = open_restorer(b, config, reterr_why)) < 0)
         return r;
+    b->store = &stores.calls;
     b->control = control;
     if (control_generation(control, str_from(b->topic.text)).len == 0)
         return why_set(reterr_why, -ERR_CONFIG,

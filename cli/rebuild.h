@@ -10,7 +10,7 @@
 #define CLI_REBUILD_H
 
 #include "cli/deployment.h"
-#include "cli/store.h"
+#include "cli/stores.h"
 #include "core/normalize.h"
 #include "history/history.h"
 
@@ -29,7 +29,7 @@ struct rebuild {
     int32_t partitions;
     bool dry;
     struct history_restorer *restorer;
-    struct store_calls store;
+    const struct store_calls *store;
     struct normalizer *normalizer;
     int64_t now_ms, say_s;
     struct rebuild_counts log, objects;

@@ -175,7 +175,7 @@ static int take_object(struct folder *f, struct str key)
 
     if (!object_name_parse(key, &name))
         return 0; /* none of ours, by its name */
-    r = store_get(&b->store, f->bucket, key, &f->object, &why);
+    r = store_get(b->store, f->bucket, key, &f->object, &why);
     if (r == -ERR_NOMEM || r == -ERR_LIMIT)
         return why_set(f->why, r, STR_FMT "/" STR_FMT " does not fit into memory",
                        STR_ARG(f->bucket), STR_ARG(key));
@@ -227,7 +227,7 @@ static int read_folder(struct rebuild *b, struct str bucket, struct str prefix, 
     buf_init(&f.plain, CONTENTS_SIZE_MAX);
     object_folder(prefix, EVENT_TYPE, region, &path);
     object_day_prefix(prefix, EVENT_TYPE, region, oldest_ms, &after);
-    r = store_list(&b->store, bucket, buf_str(&path), buf_str(&after), take_key, &f, reterr_why);
+    r = store_list(b->store, bucket, buf_str(&path), buf_str(&after), take_key, &f, reterr_why);
     if (r < 0 && !f.failed) { /* holds up no other */
         b->unreadable++;
         (void)fprintf(stderr, "bucket " STR_FMT ": %s\n", STR_ARG(bucket), reterr_why->text);

@@ -17,21 +17,12 @@
 #include "cli/deployment.h"
 #include "cli/output.h"
 #include "cli/scan.h"
-#include "cli/store.h"
+#include "cli/stores.h"
 
 #define EVENT_TYPE  STR("Actiontrail")
 #define DAY_S       86400
 #define STREAMS_MAX 100000 /* of one partition */
 #define READ_MS     600000
-
-struct recount_config {
-    struct config_groups destinations;
-};
-
-static const struct config_section sections[] = {
-    SECTION_DESTINATIONS(struct recount_config, destinations),
-    SECTIONS_END,
-};
 
 struct counts {
     int64_t delivered, filtered, waiting;
@@ -62,7 +53,7 @@ struct recounting {
     struct control *control;
     struct state *state;
     struct bus_admin *admin;
-    struct store_calls store;
+    const struct store_calls *store;
     struct output table;
     struct str region;
     struct trail_log log; /* the partition that is looked at */
@@ -143,7 +134,7 @@ static int read_object(struct recounting *c, const struct stream *s, struct obje
     buf_init(&key, OBJECT_KEY_SIZE_MAX);
     object_key(s->destination->prefix, EVENT_TYPE, c->region, o->time_ms, c->log.partition,
                o->first, str_from(s->chain), &key);
-    r = store_head(&c->store, s->destination->bucket, buf_str(&key), &found, why);
+    r = store_head(c->store, s->destination->bucket, buf_str(&key), &found, why);
     if (r == 0 && !found.meta_valid)
         return why_set(why, -ERR_CONFLICT, "%s", found.meta_why.text);
     o->meta = found.meta;
@@ -161,7 +152,7 @@ static int read_bucket(struct recounting *c, struct stream *s, struct why *why)
     object_folder(s->destination->prefix, EVENT_TYPE, c->region, &folder);
     object_day_prefix(s->destination->prefix, EVENT_TYPE, c->region,
                       (trail_latest(s->trail)->created_s - DAY_S) * 1000, &after);
-    r = store_list(&c->store, s->destination->bucket, buf_str(&folder), buf_str(&after), note_key,
+    r = store_list(c->store, s->destination->bucket, buf_str(&folder), buf_str(&after), note_key,
                    &listing, why);
     if (s->object_count)
         qsort(s->objects, s->object_count, sizeof(*s->objects), by_first);
@@ -373,35 +364,25 @@ static int recount_regions(struct recounting *c, struct why *why)
 int recount(struct cli *cli, struct why *reterr_why)
 {
     AUTO_DEPLOYMENT struct deployment deployment = {0};
-    AUTO(config_free) struct config *file = NULL;
-    AUTO(objects_free) struct objects *objects = NULL;
-    AUTO(http_free) struct http *http = http_new();
+    AUTO_STORES struct stores stores = {0};
     AUTO(state_close) struct state *state = NULL;
     AUTO(bus_admin_close) struct bus_admin *admin = NULL;
     AUTO(control_free) struct control *control = NULL;
-    struct recount_config config = {0};
-    struct crypto_key master = {0}, hmac_key;
     struct recounting c = {.deployment = &deployment,
                            .table = {.json = args_has(&cli->args, "json")},
                            .only = args_text(&cli->args, "trail", STR(""))};
     int r;
 
-    if (!http)
-        return -ERR_NOMEM;
     if ((r = deployment_open(cli, &deployment, reterr_why)) < 0 ||
-        (r = deployment_load(cli, sections, &config, &file, reterr_why)) < 0 ||
-        (r = objects_open(&config.destinations, &objects, reterr_why)) < 0 ||
-        (r = deployment_master_key(&deployment, &master, reterr_why)) < 0 ||
+        (r = stores_open(cli, &deployment, &stores, reterr_why)) < 0 ||
         (r = state_open(deployment.config.state.redis, &state, reterr_why)) < 0 ||
         (r = bus_admin_open(&deployment.bus, &admin, reterr_why)) < 0 ||
         (r = control_view(&deployment, &control, reterr_why)) < 0)
         return r;
-    hmac_key = crypto_derive(&master, STR("object metadata"));
-    crypto_wipe(&master, sizeof(master));
     c.control = control;
     c.state = state;
     c.admin = admin;
-    c.store = (struct store_calls){http, objects, &hmac_key};
+    c.store = &stores.calls;
     output_begin(&c.table, (const struct output_column[]){{"trail", "TRAIL", 20},
                                                           {"log", "LOG", 26},
                                                           {"delivered", "DELIVERED", 10},

@@ -11,7 +11,7 @@
 
 #include "cli/deployment.h"
 #include "cli/scan.h"
-#include "cli/store.h"
+#include "cli/stores.h"
 #include "core/account.h"
 #include "state/keys.h"
 #include "state/state.h"
@@ -22,21 +22,12 @@
 #define DAY_S        86400
 #define VIEW_TRIES   10
 
-struct rebuild_config {
-    struct config_groups destinations;
-};
-
-static const struct config_section sections[] = {
-    SECTION_DESTINATIONS(struct rebuild_config, destinations),
-    SECTIONS_END,
-};
-
 struct state_rebuild {
     const struct deployment *deployment;
     struct control *control;
     struct state *state;
     struct bus_admin *admin;
-    struct store_calls store;
+    const struct store_calls *store;
     bool dry;
     int64_t strays;                   /* trails that are no more */
     int64_t there, restored, without; /* streams: in Redis, put back, without an object */
@@ -209,7 +200,7 @@ static int list_objects(struct streams *s, struct why *why)
     object_folder(s->destination->prefix, EVENT_TYPE, s->region, &folder);
     object_day_prefix(s->destination->prefix, EVENT_TYPE, s->region,
                       (s->version->created_s - DAY_S) * 1000, &after);
-    return store_list(&s->rebuild->store, s->destination->bucket, buf_str(&folder), buf_str(&after),
+    return store_list(s->rebuild->store, s->destination->bucket, buf_str(&folder), buf_str(&after),
                       note_key, s, why);
 }
 
@@ -286,7 +277,7 @@ static int restore_stream(struct streams *s, int32_t partition, struct why *why)
     buf_init(&key, OBJECT_KEY_SIZE_MAX);
     object_key(s->destination->prefix, EVENT_TYPE, s->region, s->at[partition].time_ms, partition,
                s->at[partition].first, str_from(s->chain), &key);
-    r = store_head(&s->rebuild->store, s->destination->bucket, buf_str(&key), &object, &said);
+    r = store_head(s->rebuild->store, s->destination->bucket, buf_str(&key), &object, &said);
     if (r == -ERR_NOMEM)
         return r;
     if (r < 0 || !object.meta_valid) {
@@ -399,30 +390,20 @@ static int rebuild_all(struct state_rebuild *b, struct why *why)
 static int state_rebuild(struct cli *cli, struct why *reterr_why)
 {
     AUTO_DEPLOYMENT struct deployment deployment = {0};
-    AUTO(config_free) struct config *file = NULL;
-    AUTO(objects_free) struct objects *objects = NULL;
-    AUTO(http_free) struct http *http = http_new();
+    AUTO_STORES struct stores stores = {0};
     AUTO(state_close) struct state *state = NULL;
     AUTO(bus_admin_close) struct bus_admin *admin = NULL;
-    struct rebuild_config config = {0};
-    struct crypto_key master = {0}, hmac_key;
     struct state_rebuild b = {.deployment = &deployment, .dry = args_has(&cli->args, "dry-run")};
     int r;
 
-    if (!http)
-        return -ERR_NOMEM;
     if ((r = deployment_open(cli, &deployment, reterr_why)) < 0 ||
-        (r = deployment_load(cli, sections, &config, &file, reterr_why)) < 0 ||
-        (r = objects_open(&config.destinations, &objects, reterr_why)) < 0 ||
-        (r = deployment_master_key(&deployment, &master, reterr_why)) < 0 ||
+        (r = stores_open(cli, &deployment, &stores, reterr_why)) < 0 ||
         (r = state_open(deployment.config.state.redis, &state, reterr_why)) < 0 ||
         (r = bus_admin_open(&deployment.bus, &admin, reterr_why)) < 0)
         return r;
-    hmac_key = crypto_derive(&master, STR("object metadata"));
-    crypto_wipe(&master, sizeof(master));
     b.state = state;
     b.admin = admin;
-    b.store = (struct store_calls){http, objects, &hmac_key};
+    b.store = &stores.calls;
     r = rebuild_all(&b, reterr_why);
     control_free(b.control);
     return r;

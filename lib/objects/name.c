@@ -100,6 +100,11 @@ bool object_name_parse(struct str key, struct object_name *ret)
     return true;
 }
 
+struct crypto_key object_meta_key(const struct crypto_key *master)
+{
+    return crypto_derive(master, STR("object metadata"));
+}
+
 static void sign_fields(const struct object_meta_field *fields, const struct crypto_key *key,
                         struct str bucket, struct str object, char *ret_hex)
 {

@@ -59,6 +59,8 @@ struct object_meta_field {
     char name[32];
     char value[88];
 };
+/* The deployment's key for it. */
+struct crypto_key object_meta_key(const struct crypto_key *master);
 void object_meta_render(const struct object_meta *meta, const struct crypto_key *key,
                         struct str bucket, struct str object,
                         struct object_meta_field ret[OBJECT_META_FIELDS]);

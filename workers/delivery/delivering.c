@@ -654,7 +654,7 @@ static int open_all(struct worker *w, struct why *reterr_why)
         (r = objects_open(&w->config->destinations, &w->objects, reterr_why)) < 0 ||
         (r = state_open(w->config->state.redis, &w->state, reterr_why)) < 0)
         return r;
-    hmac_key = crypto_derive(&master, STR("object metadata"));
+    hmac_key = object_meta_key(&master);
     crypto_wipe(&master, sizeof(master));
     w->control = control_new();
     w->http = http_new();

@@ -91,7 +91,7 @@ int flock_new(const struct watch_config *config, const struct bus_settings *bus,
     if ((r = security_read_key(&config->security, master.bytes, reterr_why)) < 0 ||
         (r = objects_open(&config->destinations, &f->objects, reterr_why)) < 0)
         return r;
-    f->hmac_key = crypto_derive(&master, STR("object metadata"));
+    f->hmac_key = object_meta_key(&master);
     crypto_wipe(&master, sizeof(master));
     for (size_t i = 0; i < config->topology.regions.count; i++) {
         struct field *field = &f->fields[f->field_count++];

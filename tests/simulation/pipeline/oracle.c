@@ -28,7 +28,7 @@ static struct crypto_key hmac_key(void)
     struct crypto_key master;
 
     memset(master.bytes, 7, sizeof(master.bytes));
-    return crypto_derive(&master, STR("object metadata"));
+    return object_meta_key(&master);
 }
 
 static struct object_meta meta_of(const struct object *object)
