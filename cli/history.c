@@ -11,27 +11,14 @@
 
 #include "cli/rebuild.h"
 
-#define OVERLAY_SIZE_MAX (4 << 20)
-
-struct catalog_section {
-    struct str file;
-};
-
 struct rebuild_config {
     struct history_section history;
     struct catalog_section catalog;
 };
 
-static const struct option_spec catalog_options[] = {
-    OPTION("file", OPTION_STR, struct catalog_section, file, "",
-           "Regions and services of your own, laid over the built-in ones (schemas/catalog)."),
-    OPTIONS_END,
-};
-
 static const struct config_section sections[] = {
     SECTION_HISTORY(struct rebuild_config, history),
-    {"catalog", catalog_options, NULL, offsetof(struct rebuild_config, catalog),
-     "What is known of regions and services."},
+    SECTION_CATALOG(struct rebuild_config, catalog),
     SECTIONS_END,
 };
 
@@ -70,28 +57,13 @@ void rebuild_say(struct rebuild *b, const char *format, ...)
 
 /* ---- what is opened ---------------------------------------------------------------------------- */
 
-static int read_catalog(struct str path, struct catalog **ret, struct why *reterr_why)
+static int read_catalog(const struct catalog_section *section, struct catalog **ret,
+                        struct why *reterr_why)
 {
     AUTO_BUF struct buf overlay = {0};
-    AUTO_FREE char *name = str_dup(path);
-    char chunk[4096];
-    size_t len;
-    FILE *file;
+    int r = catalog_read_file(section, &overlay, reterr_why);
 
-    buf_init(&overlay, OVERLAY_SIZE_MAX);
-    if (!name)
-        return -ERR_NOMEM;
-    if (path.len) {
-        file = fopen(name, "re");
-        if (!file)
-            return why_set(reterr_why, -ERR_CONFIG, "cannot read catalog.file %s: %m", name);
-        while ((len = fread(chunk, 1, sizeof(chunk), file)) > 0)
-            buf_add(&overlay, chunk, len);
-        (void)fclose(file);
-    }
-    if (buf_error(&overlay))
-        return why_set(reterr_why, -ERR_CONFIG, "catalog.file %s is too large", name);
-    return catalog_load(buf_str(&overlay), ret, reterr_why);
+    return r < 0 ? r : catalog_load(buf_str(&overlay), ret, reterr_why);
 }
 
 /* Files that root makes, the workers could not write to: so root goes on as who has the folder, or the one that it
@@ -219,7 +191,7 @@ static int open_and_run(struct cli *cli, struct rebuild *b, const struct rebuild
     AUTO(control_free) struct control *control = NULL;
     int r;
 
-    if ((r = read_catalog(config->catalog.file, &catalog, reterr_why)) < 0 ||
+    if ((r = read_catalog(&config->catalog, &catalog, reterr_why)) < 0 ||
         (r = stores_open(cli, b->deployment, &stores, reterr_why)) < 0 ||
         (r = become_owner(config->history.directory, reterr_why)) < 0 ||
         (r = open_topic(b, reterr_why)) < 0 ||

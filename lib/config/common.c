@@ -1,4 +1,4 @@
-/* common.c - the tables of the shared sections, and the master key's file. */
+/* common.c - the tables of the shared sections, and the files that they name. */
 #include "config/common.h"
 
 #include <stdio.h>
@@ -44,6 +44,12 @@ const struct option_spec security_options[] = {
            "File of 64 hex digits; seals secrets and signs objects' metadata. Keep a copy. A name "
            "without "
            "/ is a credential, see docs/DEPLOYMENT.md."),
+    OPTIONS_END,
+};
+
+const struct option_spec catalog_options[] = {
+    OPTION("file", OPTION_STR, struct catalog_section, file, "",
+           "Regions and services of your own, laid over the built-in ones (schemas/catalog)."),
     OPTIONS_END,
 };
 
@@ -112,6 +118,33 @@ struct str topology_storage_region(const struct topology_section *topology)
 {
     return topology->global_storage_region.len ? topology->global_storage_region
                                                : topology->regions.at[0];
+}
+
+int catalog_read_file(const struct catalog_section *catalog, struct buf *out,
+                      struct why *reterr_why)
+{
+    AUTO_FREE char *path = str_dup(catalog->file);
+    char chunk[4096];
+    FILE *file;
+    size_t len;
+    int r = 0;
+
+    buf_init(out, CATALOG_FILE_SIZE_MAX);
+    if (catalog->file.len == 0)
+        return 0;
+    if (!path)
+        return -ERR_NOMEM;
+    file = fopen(path, "re");
+    if (!file)
+        return why_set(reterr_why, -ERR_CONFIG, "cannot read catalog.file %s: %m", path);
+    while (!buf_error(out) && (len = fread(chunk, 1, sizeof(chunk), file)) > 0)
+        buf_add(out, chunk, len);
+    if (ferror(file))
+        r = why_set(reterr_why, -ERR_CONFIG, "cannot read catalog.file %s: %m", path);
+    else if (buf_error(out) == -ERR_LIMIT)
+        r = why_set(reterr_why, -ERR_CONFIG, "catalog.file %s is too large", path);
+    (void)fclose(file);
+    return r < 0 ? r : buf_error(out);
 }
 
 int security_read_key(const struct security_section *security, unsigned char ret_key[32],

@@ -26,6 +26,9 @@ struct history_section {
 struct security_section {
     struct str master_key_file;
 };
+struct catalog_section {
+    struct str file;
+};
 
 /* One row of `destinations`: which store a bucket lies in. */
 struct destination_section {
@@ -34,7 +37,7 @@ struct destination_section {
 };
 
 extern const struct option_spec bus_options[], state_options[], topology_options[],
-    history_options[], security_options[];
+    history_options[], security_options[], catalog_options[];
 extern const struct option_group destination_group;
 
 #define SECTION_BUS(type, field)                                                                   \
@@ -59,6 +62,10 @@ extern const struct option_group destination_group;
     {                                                                                              \
         "security", security_options, NULL, offsetof(type, field), "Keys of the deployment."       \
     }
+#define SECTION_CATALOG(type, field)                                                               \
+    {                                                                                              \
+        "catalog", catalog_options, NULL, offsetof(type, field), "Regions and services."           \
+    }
 #define SECTION_DESTINATIONS(type, field)                                                          \
     {                                                                                              \
         "destinations", NULL, &destination_group, offsetof(type, field),                           \
@@ -77,6 +84,12 @@ char *credential_path(struct str name);
 MUST_CHECK int topology_check(const struct topology_section *topology, struct why *reterr_why);
 /* The region whose history keeps global events: the one that was set, else the first. */
 struct str topology_storage_region(const struct topology_section *topology);
+
+#define CATALOG_FILE_SIZE_MAX (4 << 20)
+/* What is to be laid over the built-in catalog, for catalog_load(): nothing when no file is named. `out` is initialised here.
+ * -ERR_CONFIG. */
+MUST_CHECK int catalog_read_file(const struct catalog_section *catalog, struct buf *out,
+                                 struct why *reterr_why);
 
 struct crypto_key;
 /* The master key: a file of 64 hex digits. -ERR_CONFIG. */

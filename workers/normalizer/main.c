@@ -2,12 +2,6 @@
 #include "normalizing.h"
 #include "state/state.h"
 
-static const struct option_spec catalog_options[] = {
-    OPTION("file", OPTION_STR, struct catalog_section, file, "",
-           "Regions and services of your own, laid over the built-in ones (schemas/catalog)."),
-    OPTIONS_END,
-};
-
 static const struct option_spec normalizer_options[] = {
     OPTION_RANGE("window_events", struct normalizer_section, window_events, "100000", 1, 10000000,
                  "Events of a partition among which duplicates are recognised."),
@@ -28,8 +22,7 @@ static const struct config_section sections[] = {
     SECTION_BUS(struct normalizer_config, bus),
     SECTION_STATE(struct normalizer_config, state),
     SECTION_TOPOLOGY(struct normalizer_config, topology),
-    {"catalog", catalog_options, NULL, offsetof(struct normalizer_config, catalog),
-     "Regions and services."},
+    SECTION_CATALOG(struct normalizer_config, catalog),
     {"normalizer", normalizer_options, NULL, offsetof(struct normalizer_config, normalizer),
      "What is accepted."},
     SECTIONS_END,

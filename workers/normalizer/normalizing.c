@@ -22,7 +22,6 @@
 
 #define CONTROL_TIMEOUT_MS 15000
 #define TAIL_TIMEOUT_MS    60000
-#define OVERLAY_SIZE_MAX   (4 << 20)
 /* Of what a rejected record had, when it is larger than Kafka lets us write: its value is still too large an event. */
 #define KEPT_KEY_MAX       1024
 #define KEPT_VALUE_MAX     ((size_t)2 * RAW_EVENT_SIZE_MAX)
@@ -301,35 +300,11 @@ static int assigned(void *arg, const struct bus_position *positions, size_t coun
 
 /* ---- start ---------------------------------------------------------------------------------------- */
 
-static int read_overlay(struct str path, struct buf *out, struct why *reterr_why)
-{
-    AUTO_FREE char *name = str_dup(path);
-    char chunk[4096];
-    FILE *file;
-    size_t len;
-
-    if (path.len == 0)
-        return 0;
-    if (!name)
-        return -ERR_NOMEM;
-    file = fopen(name, "re");
-    if (!file)
-        return why_set(reterr_why, -ERR_CONFIG, "cannot read catalog.file %s: %m", name);
-    while ((len = fread(chunk, 1, sizeof(chunk), file)) > 0)
-        buf_add(out, chunk, len);
-    (void)fclose(file);
-    return buf_error(out) ? why_set(reterr_why, -ERR_CONFIG, "catalog.file %s is too large", name)
-                          : 0;
-}
-
 int normalizing_catalog(const struct normalizer_config *config, struct catalog **ret,
                         struct why *reterr_why)
 {
     AUTO_BUF struct buf overlay = {0};
-    int r;
-
-    buf_init(&overlay, OVERLAY_SIZE_MAX);
-    r = read_overlay(config->catalog.file, &overlay, reterr_why);
+    int r = catalog_read_file(&config->catalog, &overlay, reterr_why);
     return r < 0 ? r : catalog_load(buf_str(&overlay), ret, reterr_why);
 }
 

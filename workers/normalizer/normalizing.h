@@ -14,10 +14,6 @@ struct normalizer_section {
     bool reject_unknown_service, reject_unknown_region;
 };
 
-struct catalog_section {
-    struct str file;
-};
-
 struct normalizer_config {
     struct bus_section bus;
     struct state_section state;

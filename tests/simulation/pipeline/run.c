@@ -120,6 +120,14 @@ int security_read_key(const struct security_section *security, unsigned char ret
     return 0;
 }
 
+int catalog_read_file(const struct catalog_section *catalog, struct buf *out,
+                      struct why *reterr_why)
+{
+    (void)catalog, (void)reterr_why;
+    buf_init(out, CATALOG_FILE_SIZE_MAX);
+    return 0;
+}
+
 struct str topology_storage_region(const struct topology_section *topology)
 {
     return topology->regions.at[topology->regions.count - 1];
