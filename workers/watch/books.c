@@ -269,7 +269,6 @@ static int look_at_streams(struct books *b, size_t topic, struct why *why)
 
     do {
         struct state_reply reply, next, keys;
-        AUTO_FREE char *names = NULL;
         AUTO_BUF struct buf all = {0};
         struct str rest, name;
         size_t count = 0;
@@ -320,13 +319,56 @@ static void say_loss(struct books *b, const char *topic, const struct reader *re
     alarms_say(alarms, id, why, now_ms);
 }
 
+/* Up to where each partition was read by whom: committed, or by delivery's slowest stream. */
+static int read_needs(struct books *b, size_t topic, const struct reader *reader, int32_t count,
+                      struct need *needs, struct why *why)
+{
+    struct topic_name name = balance_topic_name(b->balance, topic);
+    int64_t offsets[BUS_PARTITIONS_MAX];
+    char group[GROUP_NAME_SIZE];
+    int r;
+
+    group_name(reader->worker, reader->region, group);
+    r = bus_admin_committed(b->admin, group, name.text, count, offsets, why);
+    for (int32_t p = 0; p < count && r == 0; p++) {
+        needs[p].seen = needs[p].offset;
+        needs[p].offset = offsets[p] == BUS_OFFSET_NONE ? b->starts[p] : offsets[p];
+    }
+    return r == 0 && str_eq(reader->worker, STR("delivery")) ? look_at_streams(b, topic, why) : r;
+}
+
+/* LOSS_NEVER: nothing waits there, or for how long could not be found out now. */
+static int64_t time_left_ms(struct books *b, const char *topic, int32_t partition,
+                            struct need *need, int64_t now_ms)
+{
+    int64_t start = b->starts[partition], end = b->ends[partition];
+
+    if (need->offset >= end ||
+        (need->offset >= start && !appended(b, topic, partition, need, start)))
+        return LOSS_NEVER;
+    return loss_left_ms(need->offset, start, end, need->appended_ms, b->config->watch.retention_ms,
+                        now_ms);
+}
+
+static void queue_loss(struct books *b, struct str key, int32_t partition, int64_t needed,
+                       int64_t left_ms)
+{
+    char field[24], value[64];
+
+    if (left_ms == LOSS_NEVER)
+        (void)snprintf(value, sizeof(value), "%lld -", (long long)needed);
+    else
+        (void)snprintf(value, sizeof(value), "%lld %lld", (long long)needed,
+                       (long long)left_ms / 1000);
+    STATE_ADD(b->state, STR("HSET"), key, number(field, partition), str_from(value));
+}
+
 static int look_at_losses(struct books *b, size_t topic, int64_t now_ms, struct alarms *alarms,
                           struct why *why)
 {
     struct topic_name name = balance_topic_name(b->balance, topic);
     struct reader readers[READERS];
     size_t reader_count = readers_of(b, topic, readers);
-    int64_t offsets[BUS_PARTITIONS_MAX];
     int32_t count;
     int r = bus_admin_partitions(b->admin, name.text, &count, why);
 
@@ -335,36 +377,18 @@ static int look_at_losses(struct books *b, size_t topic, int64_t now_ms, struct 
     for (size_t i = 0; i < reader_count && r == 0; i++) {
         struct need *needs = &b->needs[(topic * READERS + i) * BUS_PARTITIONS_MAX];
         struct state_key key = state_key_loss(str_from(name.text), readers[i].worker);
-        char group[GROUP_NAME_SIZE];
 
-        group_name(readers[i].worker, readers[i].region, group);
-        r = bus_admin_committed(b->admin, group, name.text, count, offsets, why);
-        for (int32_t p = 0; p < count && r == 0; p++)
-            needs[p].seen = needs[p].offset;
-        for (int32_t p = 0; p < count && r == 0; p++)
-            needs[p].offset = offsets[p] == BUS_OFFSET_NONE ? b->starts[p] : offsets[p];
-        if (r == 0 && str_eq(readers[i].worker, STR("delivery")))
-            r = look_at_streams(b, topic, why);
-        for (int32_t p = 0; p < count && r == 0; p++) {
-            int64_t needed = needs[p].offset, left_ms = LOSS_NEVER;
-            char field[24], value[64];
+        r = read_needs(b, topic, &readers[i], count, needs, why);
+        if (r < 0)
+            break;
+        for (int32_t p = 0; p < count; p++) {
+            int64_t left_ms = time_left_ms(b, name.text, p, &needs[p], now_ms);
 
-            if (needed < b->ends[p] &&
-                (needed < b->starts[p] || appended(b, name.text, p, &needs[p], b->starts[p])))
-                left_ms = loss_left_ms(needed, b->starts[p], b->ends[p], needs[p].appended_ms,
-                                       b->config->watch.retention_ms, now_ms);
-            if (left_ms == LOSS_NEVER)
-                (void)snprintf(value, sizeof(value), "%lld -", (long long)needed);
-            else
-                (void)snprintf(value, sizeof(value), "%lld %lld", (long long)needed,
-                               (long long)left_ms / 1000);
-            STATE_ADD(b->state, STR("HSET"), state_key_str(&key), number(field, p),
-                      str_from(value));
-            say_loss(b, name.text, &readers[i], p, needed, left_ms, alarms, now_ms);
+            queue_loss(b, state_key_str(&key), p, needs[p].offset, left_ms);
+            say_loss(b, name.text, &readers[i], p, needs[p].offset, left_ms, alarms, now_ms);
         }
         STATE_ADD(b->state, STR("EXPIRE"), state_key_str(&key), GAUGE_TTL);
-        if (r == 0)
-            r = state_flush(b->state, why);
+        r = state_flush(b->state, why);
     }
     return r;
 }
