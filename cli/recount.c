@@ -361,6 +361,32 @@ static int recount_regions(struct recounting *c, struct why *why)
     return r;
 }
 
+static void begin_table(struct output *table)
+{
+    output_begin(table, (const struct output_column[]){{"trail", "TRAIL", 20},
+                                                       {"log", "LOG", 26},
+                                                       {"delivered", "DELIVERED", 10},
+                                                       {"deliveredFound", "FOUND", 10},
+                                                       {"filtered", "FILTERED", 10},
+                                                       {"filteredFound", "FOUND", 10},
+                                                       {"waiting", "WAITING", 8},
+                                                       {"waitingFound", "FOUND", 8},
+                                                       {"verdict", "", 0},
+                                                       {NULL, NULL, 0}});
+}
+
+static int verdict(const struct recounting *c, struct why *why)
+{
+    if (c->wrong)
+        return why_set(why, -ERR_CONFLICT, "%lld streams are counted otherwise",
+                       (long long)c->wrong);
+    if (c->untold)
+        return why_set(why, -ERR_UNAVAILABLE,
+                       "Redis has no counts of %lld streams: does delivery run?",
+                       (long long)c->untold);
+    return 0;
+}
+
 int recount(struct cli *cli, struct why *reterr_why)
 {
     AUTO_DEPLOYMENT struct deployment deployment = {0};
@@ -383,22 +409,7 @@ int recount(struct cli *cli, struct why *reterr_why)
     c.state = state;
     c.admin = admin;
     c.store = &stores.calls;
-    output_begin(&c.table, (const struct output_column[]){{"trail", "TRAIL", 20},
-                                                          {"log", "LOG", 26},
-                                                          {"delivered", "DELIVERED", 10},
-                                                          {"deliveredFound", "FOUND", 10},
-                                                          {"filtered", "FILTERED", 10},
-                                                          {"filteredFound", "FOUND", 10},
-                                                          {"waiting", "WAITING", 8},
-                                                          {"waitingFound", "FOUND", 8},
-                                                          {"verdict", "", 0},
-                                                          {NULL, NULL, 0}});
+    begin_table(&c.table);
     r = recount_regions(&c, reterr_why);
-    if (r == 0 && c.wrong)
-        r = why_set(reterr_why, -ERR_CONFLICT, "%lld streams are counted otherwise",
-                    (long long)c.wrong);
-    else if (r == 0 && c.untold)
-        r = why_set(reterr_why, -ERR_UNAVAILABLE,
-                    "Redis has no counts of %lld streams: does delivery run?", (long long)c.untold);
-    return r;
+    return r < 0 ? r : verdict(&c, reterr_why);
 }
