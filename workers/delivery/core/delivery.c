@@ -55,7 +55,7 @@ struct stream {
     enum upload_state upload;
     struct delivery_meta flight; /* what is under way */
     int64_t flight_time_ms;      /* LogAppendTime of its first record */
-    bool flight_head;
+    bool flight_head;            /* while it waits: for a HEAD */
     int64_t retry_ms, backoff_ms;
 
     struct account counts;
@@ -721,7 +721,6 @@ static void send_put(struct delivery *d, struct stream *s)
           s->flight.last >= s->flight.first && s->flight.next > s->flight.last &&
           s->flight.next <= s->end && s->flight.count > 0); /* rule 8 */
     s->upload = UPLOAD_PUT;
-    s->flight_head = false;
     d->uploads++;
     e->meta = s->flight;
     e->first_time_ms = s->flight_time_ms;
@@ -807,7 +806,6 @@ void delivery_put_done(struct delivery *d, uint64_t stream, enum delivery_outcom
         return;
     case DELIVERY_EXISTS: /* rule 11: looked at, always */
         s->upload = UPLOAD_HEAD;
-        s->flight_head = true;
         ask_head(d, s, s->flight.first, s->flight_time_ms);
         return;
     case DELIVERY_UNCLEAR:

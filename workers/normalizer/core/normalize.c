@@ -426,26 +426,25 @@ static int judge(struct normalizer *n, const struct catalog_service *service, st
 }
 
 /* docs/ARCHITECTURE.md, "Regions": known and deployed here: its own; else its partition's, if that is
- * deployed here; else where it was published. */
+ * deployed here; else where it was published, as the event begins. */
 static int choose_region(struct normalizer *n, struct str acs, struct normalize_result *ret)
 {
     const struct normalize_settings *s = &n->settings;
     const struct catalog_region *known = catalog_region(s->catalog, acs);
 
-    n->event.region = s->region;
     if (n->finished)
         return 0;
-    if (!known && !is_deployed(s, acs)) {
+    if (is_deployed(s, acs)) {
+        n->event.region = acs;
+    } else if (!known) {
         ret->unknown_region = 1;
         return s->reject_unknown_region
                    ? VERDICT(ret, REJECTED_UNKNOWN_REGION, "nobody knows the region \"%.*s\"",
                              (int)MIN_OF(acs.len, (size_t)60), acs.at)
                    : 0;
-    }
-    if (is_deployed(s, acs))
-        n->event.region = acs;
-    else if (is_deployed(s, known->topic_region))
+    } else if (is_deployed(s, known->topic_region)) {
         n->event.region = known->topic_region;
+    }
     return 0;
 }
 
