@@ -14,9 +14,21 @@
 #define MUST_CHECK                    __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a)             __attribute__((format(printf, f, a)))
 #define ARRAY_LEN(a)                  (sizeof(a) / sizeof((a)[0]))
-#define MIN_OF(a, b)                  ((a) < (b) ? (a) : (b))
-#define MAX_OF(a, b)                  ((a) > (b) ? (a) : (b))
 #define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+
+/* Each argument is evaluated once. */
+#define MIN_OF(a, b)                                                                               \
+    __extension__({                                                                                \
+        __auto_type min_a = (a);                                                                   \
+        __auto_type min_b = (b);                                                                   \
+        min_a < min_b ? min_a : min_b;                                                             \
+    })
+#define MAX_OF(a, b)                                                                               \
+    __extension__({                                                                                \
+        __auto_type max_a = (a);                                                                   \
+        __auto_type max_b = (b);                                                                   \
+        max_a > max_b ? max_a : max_b;                                                             \
+    })
 
 /* AUTO(x_free) struct x *p = NULL;   frees p when it leaves its scope. */
 #define AUTO(free_fn) __attribute__((cleanup(auto_##free_fn)))

@@ -47,7 +47,8 @@ static size_t distance(const char *a, const char *b)
         row[0] = i + 1;
         for (size_t j = 0; j < bl; j++) {
             size_t above = row[j + 1];
-            size_t best = MIN_OF(MIN_OF(above, row[j]) + 1, diagonal + (a[i] != b[j]));
+            size_t edited = MIN_OF(above, row[j]) + 1;
+            size_t best = MIN_OF(edited, diagonal + (a[i] != b[j]));
 
             row[j + 1] = best;
             diagonal = above;
