@@ -101,7 +101,8 @@ void bus_consumer_close(struct bus_consumer *consumer);
 AUTO_DEFINE(struct bus_consumer, bus_consumer_close)
 
 /* One input at most. -ERR_FENCED: another process has our instance name; -ERR_UNAVAILABLE: an error
- * that outlasted librdkafka's own patience; keep polling. */
+ * that outlasted librdkafka's own patience; keep polling. -ERR_NOMEM: an assignment could not be noted, and is not lost: the
+ * group gives it to the next handle of our name. */
 MUST_CHECK int bus_consumer_poll(struct bus_consumer *consumer, int timeout_ms,
                                  struct bus_input *ret);
 /* Reads these, from these offsets, and no others. Once after each ASSIGNED: to go back, take a new handle

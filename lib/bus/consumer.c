@@ -21,6 +21,7 @@ struct bus_consumer {
     rd_kafka_message_t *held;       /* what the last input borrows from */
     enum bus_input_kind rebalance;  /* noted by the callback, NONE when nothing is waiting */
     struct bus_position *positions; /* of the noted assignment */
+    int positions_error;            /* why they could not be noted */
     rd_kafka_topic_partition_list_t *committed; /* what their notes lie in */
     size_t position_count;
     bool closing; /* nobody is asked any more */
@@ -47,7 +48,8 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
 
     if (c->closing) {
         (void)rd_kafka_assign(rk, NULL); /* closing waits for it */
-    } else if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && note_assigned(c, parts) == 0) {
+    } else if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        c->positions_error = note_assigned(c, parts);
         c->rebalance = BUS_INPUT_ASSIGNED;
     } else if (err == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
         c->rebalance = rd_kafka_assignment_lost(rk) ? BUS_INPUT_LOST : BUS_INPUT_REVOKED;
@@ -191,7 +193,7 @@ static int take_rebalance(struct bus_consumer *c, struct bus_input *ret)
 {
     *ret = (struct bus_input){.kind = c->rebalance};
     if (c->rebalance == BUS_INPUT_ASSIGNED) {
-        int r = fetch_committed(c);
+        int r = c->positions_error < 0 ? c->positions_error : fetch_committed(c);
 
         if (r < 0)
             return r; /* still noted: asked again at the next poll */
