@@ -285,32 +285,27 @@ static void forget_streams(struct recounting *c)
     c->stream_count = 0;
 }
 
-static struct str number(char text[24], int64_t n)
-{
-    return str_of(text, (size_t)snprintf(text, 24, "%lld", (long long)n));
-}
-
 static void print(struct recounting *c, const struct stream *s, bool leads)
 {
     const struct trail_version *v = trail_latest(s->trail);
     bool same = leads && s->told.delivered == s->found.delivered &&
                 s->found.delivered == s->before + s->matched &&
                 s->told.filtered == s->found.filtered && s->told.waiting == s->found.waiting;
-    char place[TOPIC_NAME_SIZE + 16], told[3][24], found[3][24];
+    char place[TOPIC_NAME_SIZE + 16], told[3][NUMBER_TEXT_SIZE], found[3][NUMBER_TEXT_SIZE];
 
     (void)snprintf(place, sizeof(place), "%s/%d", c->topic.text, c->log.partition);
     c->wrong += s->shown && !same;
     c->untold += !s->shown;
-    output_row(
-        &c->table,
-        (const struct str[]){v->name, str_from(place), number(told[0], s->told.delivered),
-                             number(found[0], s->found.delivered),
-                             number(told[1], s->told.filtered), number(found[1], s->found.filtered),
-                             number(told[2], s->told.waiting), number(found[2], s->found.waiting),
-                             str_from(!s->shown ? "not told"
-                                      : same    ? "same"
-                                      : leads   ? "DIFFERS"
-                                                : "OBJECTS DO NOT LEAD TO THE BOUNDARY")});
+    output_row(&c->table,
+               (const struct str[]){
+                   v->name, str_from(place), str_of_i64(s->told.delivered, told[0]),
+                   str_of_i64(s->found.delivered, found[0]), str_of_i64(s->told.filtered, told[1]),
+                   str_of_i64(s->found.filtered, found[1]), str_of_i64(s->told.waiting, told[2]),
+                   str_of_i64(s->found.waiting, found[2]),
+                   str_from(!s->shown ? "not told"
+                            : same    ? "same"
+                            : leads   ? "DIFFERS"
+                                      : "OBJECTS DO NOT LEAD TO THE BOUNDARY")});
 }
 
 static int recount_partition(struct recounting *c, struct why *why)

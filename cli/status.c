@@ -170,13 +170,14 @@ static struct str text_of(const struct jsondoc *doc, const char *name)
 }
 
 /* A number's digits; empty when it is not known. */
-static struct str digits_of(const struct jsondoc *doc, const char *name, char text[24])
+static struct str digits_of(const struct jsondoc *doc, const char *name,
+                            char text[NUMBER_TEXT_SIZE])
 {
     int64_t n;
 
     if (!jsondoc_i64(doc, name, &n))
         return STR("");
-    return str_of(text, (size_t)snprintf(text, 24, "%lld", (long long)n));
+    return str_of_i64(n, text);
 }
 
 static bool seen(const struct jsondoc *worker)
@@ -200,7 +201,7 @@ static void print_workers(const struct jsondoc *workers)
                                                         {NULL, NULL, 0}});
     for (size_t i = 0; i < jsondoc_len(workers); i++) {
         const struct jsondoc *w = jsondoc_at(workers, i);
-        char lag[24], rate[24], partitions[24];
+        char lag[NUMBER_TEXT_SIZE], rate[NUMBER_TEXT_SIZE], partitions[NUMBER_TEXT_SIZE];
 
         unseen += !seen(w);
         output_row(&table,

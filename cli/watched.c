@@ -213,13 +213,13 @@ int watched_read(struct state *state, bool counts, struct jsondoc *doc, struct w
 
 /* ---- printing -------------------------------------------------------------------------------------------- */
 
-static struct str digits(const struct jsondoc *doc, const char *name, char text[24])
+static struct str digits(const struct jsondoc *doc, const char *name, char text[NUMBER_TEXT_SIZE])
 {
     int64_t n;
 
     if (!jsondoc_i64(doc, name, &n))
         return STR(UNKNOWN);
-    return str_of(text, (size_t)snprintf(text, 24, "%lld", (long long)n));
+    return str_of_i64(n, text);
 }
 
 static struct str text_of(const struct jsondoc *doc, const char *name)
@@ -243,7 +243,8 @@ static void print_balances(const struct jsondoc *list)
                                                         {NULL, NULL, 0}});
     for (size_t i = 0; i < jsondoc_len(list); i++) {
         const struct jsondoc *b = jsondoc_at(list, i);
-        char received[24], accounted[24], waiting[24], passed[24], missing[24];
+        char received[NUMBER_TEXT_SIZE], accounted[NUMBER_TEXT_SIZE], waiting[NUMBER_TEXT_SIZE],
+            passed[NUMBER_TEXT_SIZE], missing[NUMBER_TEXT_SIZE];
 
         output_row(&table, (const struct str[]){
                                text_of(b, "topic"), digits(b, "received", received),
@@ -271,7 +272,8 @@ static void print_freshness(const struct jsondoc *list)
 
         for (size_t s = 0; s < jsondoc_len(stages); s++) {
             const struct jsondoc *stage = jsondoc_at(stages, s);
-            char canaries[24], median[24], p99[24], oldest[24];
+            char canaries[NUMBER_TEXT_SIZE], median[NUMBER_TEXT_SIZE], p99[NUMBER_TEXT_SIZE],
+                oldest[NUMBER_TEXT_SIZE];
 
             output_row(&table,
                        (const struct str[]){
@@ -318,7 +320,8 @@ static void print_counts(const struct jsondoc *list)
                                                         {NULL, NULL, 0}});
     for (size_t i = 0; i < jsondoc_len(list); i++) {
         const struct jsondoc *c = jsondoc_at(list, i);
-        char delivered[24], filtered[24], waiting[24], lost[24];
+        char delivered[NUMBER_TEXT_SIZE], filtered[NUMBER_TEXT_SIZE], waiting[NUMBER_TEXT_SIZE],
+            lost[NUMBER_TEXT_SIZE];
 
         output_row(&table, (const struct str[]){
                                text_of(c, "trail"), text_of(c, "region"), text_of(c, "state"),

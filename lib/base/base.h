@@ -130,6 +130,8 @@ bool str_find(struct str s, struct str what, size_t *ret_at);
 /* Whole-string decimal. False when empty, with foreign bytes, or out of range. */
 bool str_to_i64(struct str s, int64_t *ret);
 bool str_to_u64(struct str s, uint64_t *ret);
+#define NUMBER_TEXT_SIZE 24 /* of any 64 bits in decimal, and NUL */
+struct str str_of_i64(int64_t n, char text[NUMBER_TEXT_SIZE]);
 bool str_is_utf8(struct str s); /* RFC 3629: no overlong forms, no surrogates */
 char *str_dup(struct str s);    /* NUL-terminated, caller frees; NULL without memory */
 uint64_t str_hash(struct str s, uint64_t seed); /* 64-bit, for tables in memory only: not stable */

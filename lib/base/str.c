@@ -1,5 +1,7 @@
-/* str.c - borrowed slices: comparing, cutting, reading numbers. */
+/* str.c - borrowed slices: comparing, cutting, reading and writing numbers. */
 #include "base/base.h"
+
+#include <stdio.h>
 
 static char lower(char c)
 {
@@ -97,6 +99,11 @@ bool str_to_u64(struct str s, uint64_t *ret)
     }
     *ret = n;
     return true;
+}
+
+struct str str_of_i64(int64_t n, char text[NUMBER_TEXT_SIZE])
+{
+    return str_of(text, (size_t)snprintf(text, NUMBER_TEXT_SIZE, "%lld", (long long)n));
 }
 
 bool str_to_i64(struct str s, int64_t *ret)

@@ -1,17 +1,9 @@
 /* heartbeat.c - one pipeline a second. */
 #include "state/heartbeat.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 #include "state/keys.h"
-
-static struct str number(char text[24], int64_t n)
-{
-    int len = snprintf(text, 24, "%lld", (long long)n);
-
-    return str_of(text, (size_t)len);
-}
 
 static void add_hash(struct heartbeat *h, int64_t now_ms, const struct heartbeat_view *view)
 {
@@ -21,17 +13,18 @@ static void add_hash(struct heartbeat *h, int64_t now_ms, const struct heartbeat
     int64_t rate = h->last_ms && now_ms > h->last_ms
                        ? (int64_t)(view->records - h->last_records) * 1000 / passed_ms
                        : 0;
-    char started[TIME_TEXT_SIZE], seen[TIME_TEXT_SIZE], pid[24], lag[24], parts[24], rates[24],
-        ttl[24];
+    char started[TIME_TEXT_SIZE], seen[TIME_TEXT_SIZE], pid[NUMBER_TEXT_SIZE],
+        lag[NUMBER_TEXT_SIZE], parts[NUMBER_TEXT_SIZE], rates[NUMBER_TEXT_SIZE],
+        ttl[NUMBER_TEXT_SIZE];
 
     time_format(h->started_ms / 1000, started);
     time_format(now_ms / 1000, seen);
     STATE_ADD(h->state, STR("HSET"), state_key_str(&key), STR("version"), STR(TRAILBUS_VERSION),
-              STR("pid"), number(pid, getpid()), STR("started"), str_from(started), STR("seen"),
+              STR("pid"), str_of_i64(getpid(), pid), STR("started"), str_from(started), STR("seen"),
               str_from(seen), STR("state"), str_from(view->state), STR("lag"),
-              number(lag, view->lag), STR("partitions"), number(parts, (int64_t)view->partitions),
-              STR("rate"), number(rates, rate));
-    STATE_ADD(h->state, STR("EXPIRE"), state_key_str(&key), number(ttl, HEARTBEAT_TTL_S));
+              str_of_i64(view->lag, lag), STR("partitions"),
+              str_of_i64((int64_t)view->partitions, parts), STR("rate"), str_of_i64(rate, rates));
+    STATE_ADD(h->state, STR("EXPIRE"), state_key_str(&key), str_of_i64(HEARTBEAT_TTL_S, ttl));
     STATE_ADD(h->state, STR("SADD"), state_key_str(&all), state_key_str(&key));
 }
 
@@ -40,22 +33,22 @@ void heartbeat_tally(void *heartbeat, int32_t partition, int64_t offset, const s
     struct heartbeat *h = heartbeat;
     struct state_key key = state_key_tally(h->worker, h->region, partition);
     struct str args[STATE_ARGS_MAX];
-    char texts[3 + TALLY_KINDS_MAX][24];
+    char texts[3 + TALLY_KINDS_MAX][NUMBER_TEXT_SIZE];
     size_t count = 0, text = 0;
 
     args[count++] = STR("HSET");
     args[count++] = state_key_str(&key);
     args[count++] = STR("offset");
-    args[count++] = number(texts[text++], offset);
+    args[count++] = str_of_i64(offset, texts[text++]);
     args[count++] = STR("base");
-    args[count++] = number(texts[text++], tally->base);
+    args[count++] = str_of_i64(tally->base, texts[text++]);
     args[count++] = STR("gaps");
-    args[count++] = number(texts[text++], tally->gaps);
+    args[count++] = str_of_i64(tally->gaps, texts[text++]);
     for (size_t i = 0; i < tally->kinds->count; i++) {
         if (!tally->counts[i] || count + 2 > STATE_ARGS_MAX)
             continue;
         args[count++] = str_from(tally->kinds->names[i]);
-        args[count++] = number(texts[text++], tally->counts[i]);
+        args[count++] = str_of_i64(tally->counts[i], texts[text++]);
     }
     state_add(h->state, count, args);
 }
@@ -63,7 +56,7 @@ void heartbeat_tally(void *heartbeat, int32_t partition, int64_t offset, const s
 static void write_out(struct heartbeat *h, int64_t now_ms, const struct heartbeat_view *view)
 {
     struct state_key counters = state_key_counters(h->worker, h->region);
-    char text[24];
+    char text[NUMBER_TEXT_SIZE];
     size_t named; /* the reply to what names us among all workers */
 
     CHECK(view->counter_count <= HEARTBEAT_COUNTERS_MAX);
@@ -73,7 +66,7 @@ static void write_out(struct heartbeat *h, int64_t now_ms, const struct heartbea
         if (view->counters[i].total != h->sent[i])
             STATE_ADD(h->state, STR("HINCRBY"), state_key_str(&counters),
                       str_from(view->counters[i].name),
-                      number(text, (int64_t)(view->counters[i].total - h->sent[i])));
+                      str_of_i64((int64_t)(view->counters[i].total - h->sent[i]), text));
     if (state_flush(h->state, NULL) < 0)
         return; /* the differences come with a later one */
     /* Our name was there since the first beat, and nobody takes the name of a living worker away. */

@@ -72,11 +72,6 @@ void books_free(struct books *b)
     free(b);
 }
 
-static struct str number(char text[24], int64_t n)
-{
-    return str_of(text, (size_t)snprintf(text, 24, "%lld", (long long)n));
-}
-
 /* ---- what outlives us ------------------------------------------------------------------------------------ */
 
 static int recall(struct books *b, struct why *why)
@@ -176,14 +171,15 @@ static void queue_row(struct books *b, size_t topic, int64_t now_ms)
     struct topic_name name = balance_topic_name(b->balance, topic);
     struct state_key key = state_key_balance(str_from(name.text));
     struct balance_row row = balance_row(b->balance, topic);
-    char texts[6][24], seen[TIME_TEXT_SIZE];
+    char texts[6][NUMBER_TEXT_SIZE], seen[TIME_TEXT_SIZE];
 
     time_format(now_ms / 1000, seen);
     STATE_ADD(b->state, STR("HSET"), state_key_str(&key), STR("received"),
-              number(texts[0], row.received), STR("accounted"), number(texts[1], row.accounted),
-              STR("waiting"), number(texts[2], row.waiting), STR("passed"),
-              number(texts[3], row.passed), STR("missing"), number(texts[4], row.missing),
-              STR("unknown"), number(texts[5], row.unknown), STR("seen"), str_from(seen));
+              str_of_i64(row.received, texts[0]), STR("accounted"),
+              str_of_i64(row.accounted, texts[1]), STR("waiting"),
+              str_of_i64(row.waiting, texts[2]), STR("passed"), str_of_i64(row.passed, texts[3]),
+              STR("missing"), str_of_i64(row.missing, texts[4]), STR("unknown"),
+              str_of_i64(row.unknown, texts[5]), STR("seen"), str_from(seen));
     STATE_ADD(b->state, STR("EXPIRE"), state_key_str(&key), GAUGE_TTL);
 }
 
@@ -353,14 +349,14 @@ static int64_t time_left_ms(struct books *b, const char *topic, int32_t partitio
 static void queue_loss(struct books *b, struct str key, int32_t partition, int64_t needed,
                        int64_t left_ms)
 {
-    char field[24], value[64];
+    char field[NUMBER_TEXT_SIZE], value[64];
 
     if (left_ms == LOSS_NEVER)
         (void)snprintf(value, sizeof(value), "%lld -", (long long)needed);
     else
         (void)snprintf(value, sizeof(value), "%lld %lld", (long long)needed,
                        (long long)left_ms / 1000);
-    STATE_ADD(b->state, STR("HSET"), key, number(field, partition), str_from(value));
+    STATE_ADD(b->state, STR("HSET"), key, str_of_i64(partition, field), str_from(value));
 }
 
 static int look_at_losses(struct books *b, size_t topic, int64_t now_ms, struct alarms *alarms,

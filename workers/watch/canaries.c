@@ -510,19 +510,14 @@ int flock_look(struct flock *f, int64_t now_ms, int64_t tick_ms, struct why *ret
 
 /* ---- showing ----------------------------------------------------------------------------------------------------- */
 
-static struct str number(char text[24], int64_t n)
-{
-    return str_of(text, (size_t)snprintf(text, 24, "%lld", (long long)n));
-}
-
 /* Each field as "<stage>.<what>"; what is not known is not there. */
 static void queue_field(struct state *state, const struct state_key *key, enum canary_stage stage,
                         const char *what, int64_t n)
 {
-    char name[64], text[24];
+    char name[64], text[NUMBER_TEXT_SIZE];
 
     (void)snprintf(name, sizeof(name), "%s.%s", canary_stage_name(stage), what);
-    STATE_ADD(state, STR("HSET"), state_key_str(key), str_from(name), number(text, n));
+    STATE_ADD(state, STR("HSET"), state_key_str(key), str_from(name), str_of_i64(n, text));
 }
 
 static void say_stall(const struct flock *f, const struct field *field, enum canary_stage stage,

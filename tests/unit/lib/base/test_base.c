@@ -32,6 +32,16 @@ static void a_number_out_of_range_is_refused(void **state)
     assert_false(str_to_u64(STR("1 "), &u));
 }
 
+static void a_number_is_written_as_it_is_read(void **state)
+{
+    char text[NUMBER_TEXT_SIZE];
+
+    (void)state;
+    assert_str_eq(str_of_i64(0, text), STR("0"));
+    assert_str_eq(str_of_i64(INT64_MAX, text), STR("9223372036854775807"));
+    assert_str_eq(str_of_i64(INT64_MIN, text), STR("-9223372036854775808"));
+}
+
 static void malformed_utf8_is_seen(void **state)
 {
     static const char *const bad[] = {"\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "abc\xE2\x82",
@@ -132,8 +142,8 @@ static void every_error_has_a_name_and_a_class(void **state)
 }
 
 TESTS(TEST(a_split_gives_every_part_also_the_empty_ones), TEST(a_number_out_of_range_is_refused),
-      TEST(malformed_utf8_is_seen), TEST(a_buffer_stops_at_its_maximum_and_keeps_what_it_has),
-      TEST(base64_comes_back), TEST(base64_with_two_spellings_is_refused),
-      TEST(an_arena_gives_no_more_than_its_maximum),
+      TEST(a_number_is_written_as_it_is_read), TEST(malformed_utf8_is_seen),
+      TEST(a_buffer_stops_at_its_maximum_and_keeps_what_it_has), TEST(base64_comes_back),
+      TEST(base64_with_two_spellings_is_refused), TEST(an_arena_gives_no_more_than_its_maximum),
       TEST(times_come_back_and_impossible_ones_are_refused),
       TEST(every_error_has_a_name_and_a_class))
