@@ -45,18 +45,15 @@ int tally_parse(struct str text, const struct tally_kinds *kinds, struct tally *
     return -ERR_INVALID;
 }
 
+/* Takes no memory: a worker that has none left still commits. */
 int tally_render(const struct tally *t, char ret[TALLY_TEXT_SIZE])
 {
-    AUTO_BUF struct buf text = {0};
+    struct buf text = buf_over(ret, TALLY_TEXT_SIZE - 1);
 
-    buf_init(&text, TALLY_TEXT_SIZE - 1);
     buf_addf(&text, "1 %lld %lld", (long long)t->base, (long long)t->gaps);
     for (size_t i = 0; i < t->kinds->count; i++)
         if (t->counts[i])
             buf_addf(&text, " %s=%lld", t->kinds->names[i], (long long)t->counts[i]);
-    if (buf_error(&text))
-        return buf_error(&text);
-    memcpy(ret, text.at, text.len);
     ret[text.len] = '\0';
-    return 0;
+    return buf_error(&text);
 }
