@@ -261,8 +261,8 @@ static int take_revocation(struct bus_stage *s, bool lost, struct why *reterr_wh
         r = give_up(s, -ERR_ABORTED);
     s->assigned = false;
     s->partition_count = 0;
-    if (s->consumer)
-        (void)bus_consumer_unassign(s->consumer);
+    if (s->consumer && bus_consumer_unassign(s->consumer) < 0) /* they would still be read */
+        return give_up(s, why_set(reterr_why, -ERR_ABORTED, "cannot give partitions back"));
     return r;
 }
 
