@@ -268,7 +268,7 @@ static int take_record(struct worker *w, const struct bus_record *record, struct
 {
     struct event event;
     enum intake intake;
-    struct why why;
+    struct why why = {0};
     struct str change;
     bool changes = bus_record_header(record, HEADER_CHANGE, &change);
     int r = intake_decide(record->value, changes, &intake, &event, &why);
