@@ -208,8 +208,9 @@ static int take_record(struct worker *w, enum delivery_source source,
     if (r < 0) {
         trail_version_free(change);
         /* We wrote it ourselves: going on would leave a hole that nobody sees. */
-        return log_error(-ERR_BUG, "cannot read %s/%d/%lld: %s", w->topic.text, record->partition,
-                         (long long)record->offset, reterr_why->text);
+        return log_error(r == -ERR_NOMEM ? r : -ERR_BUG, "cannot read %s/%d/%lld: %s",
+                         w->topic.text, record->partition, (long long)record->offset,
+                         reterr_why->text);
     }
     w->records += source == DELIVERY_SHARED;
     return delivery_record(w->delivery, source, record->partition, record->offset, record->time_ms,
