@@ -684,8 +684,8 @@ int delivering(struct daemon *daemon, void *config)
     } else {
         heartbeat.state = w->state;
         r = loop(daemon, w, &heartbeat);
+        drop_partitions(w);
     }
-    drop_partitions(w);
     bus_consumer_close(w->consumer);
     http_free(w->http);
     uploads_free(w->uploads);
