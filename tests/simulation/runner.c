@@ -82,6 +82,13 @@ bool run_chance(struct run *run, int64_t percent)
     return run_between(run, 0, 99) < percent;
 }
 
+void run_as(struct run *run, uint64_t seed)
+{
+    CHECK(run->step == 0);
+    run->seed = seed;
+    enter_step(run, 0);
+}
+
 void run_steps(struct run *run, int64_t count)
 {
     CHECK(count >= 0 && count < RUN_STEPS_MAX && run->step == 0);

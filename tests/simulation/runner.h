@@ -54,6 +54,8 @@ struct world {
 /* Both included. */
 int64_t run_between(struct run *run, int64_t least, int64_t most);
 bool run_chance(struct run *run, int64_t percent);
+/* Draws what this seed draws, and not its own: for runs that differ in something else. In the beginning. */
+void run_as(struct run *run, uint64_t seed);
 /* The run has so many steps: said once, in the beginning. */
 void run_steps(struct run *run, int64_t count);
 /* Goes on to the next step; false: what is drawn from now on is the ending's. */

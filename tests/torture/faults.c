@@ -345,6 +345,11 @@ void fault_pause(bool on)
     (void)pthread_mutex_unlock(&f.lock);
 }
 
+bool fault_happened(void)
+{
+    return f.failed;
+}
+
 bool fault_is_memory(void)
 {
     return f.failed && f.kind == MEMORY;
@@ -386,10 +391,8 @@ static void died(int signal_number)
     (void)raise(signal_number);
 }
 
-static int run_once(const struct scenario *s, size_t fail_at, bool and_after)
+void fault_begin(size_t fail_at, bool and_after)
 {
-    int r;
-
     f.run = fail_at;
     f.calls = 0;
     f.fail_at = fail_at;
@@ -398,16 +401,30 @@ static int run_once(const struct scenario *s, size_t fail_at, bool and_after)
     f.what = NULL;
     f.note_len = 0;
     memset(f.of_kind, 0, sizeof(f.of_kind));
-    f.counting = true;
-    r = s->run();
+}
+
+bool fault_end(size_t *ret_calls)
+{
+    bool all = f.live_count == 0;
+
     f.counting = false;
+    if (ret_calls)
+        *ret_calls = f.calls;
+    memset(f.live, 0, sizeof(f.live));
+    f.live_count = 0;
+    return all;
+}
+
+static int run_once(const struct scenario *s, size_t fail_at, bool and_after)
+{
+    int r;
+
+    fault_begin(fail_at, and_after);
+    fault_pause(false);
+    r = s->run();
     f.and_after = and_after; /* for tell() */
-    if (f.live_count) {
-        if (f.warm)
-            tell("memory is not given back");
-        memset(f.live, 0, sizeof(f.live));
-        f.live_count = 0;
-    }
+    if (!fault_end(NULL) && f.warm)
+        tell("memory is not given back");
     return r;
 }
 

@@ -38,6 +38,13 @@ void fault_pause(bool on);
 /* Whether the call that fails in this run is one for memory. */
 bool fault_is_memory(void);
 
+/* A call has failed in this run. */
+bool fault_happened(void);
+/* For who runs by himself: a run begins, paused, in which call `fail_at` is to fail (0: none), and perhaps all behind it; it
+ * ends. False: not all memory taken in it was given back. */
+void fault_begin(size_t fail_at, bool and_after);
+bool fault_end(size_t *ret_calls);
+
 /* Where scenarios make their files: in memory where that can be, for forcing to disk takes its time and is not what is
  * tried here. */
 const char *torture_folder(void);

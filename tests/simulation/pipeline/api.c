@@ -58,19 +58,24 @@ static struct service *service_new(const struct process *p)
     struct service *s = calloc(1, sizeof(*s));
 
     CHECK(s);
+    s->changes = changes_new(s);
+    if (!s->changes) {
+        free(s);
+        return NULL;
+    }
     s->config = &processes_settings()->api;
     s->bus = (struct bus_settings){STR("simulated"), str_from(p->instance)};
     s->catalog = the_catalog();
     s->control_next = FOLLOWED; /* nobody follows here */
     (void)pthread_mutex_init(&s->control_mutex, NULL);
     (void)pthread_cond_init(&s->control_moved, NULL);
-    s->changes = changes_new(s);
-    CHECK(s->changes);
     return s;
 }
 
 static void service_free(struct service *s)
 {
+    if (!s)
+        return;
     changes_free(s->changes);
     (void)pthread_cond_destroy(&s->control_moved);
     (void)pthread_mutex_destroy(&s->control_mutex);
@@ -227,7 +232,10 @@ int api_run(struct daemon *daemon, struct process *p)
     struct service *s = service_new(p);
     AUTO(arena_free) struct arena *arena = arena_new(ARENA_SIZE_MAX);
 
-    CHECK(arena);
+    if (!s || !arena) {
+        service_free(s);
+        return -ERR_NOMEM;
+    }
     if (sim->quiet && !p->stopping)
         call_last(p, s, arena);
     while (!sim->quiet && daemon_running(daemon)) {

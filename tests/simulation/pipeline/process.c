@@ -201,7 +201,7 @@ struct process *process_add(enum worker_kind kind, struct str region, int number
 void process_start(struct process *p)
 {
     CHECK(!p->fiber);
-    p->dead = p->stopping = p->froze = false;
+    p->dead = p->stopping = p->froze = p->excused = false;
     p->life++;
     p->wake_ms = now_ms();
     p->asleep_ms = p->backoff_ms = p->dead_ms = 0;
@@ -210,6 +210,12 @@ void process_start(struct process *p)
     p->freeze_left = fault(sim->faults.freeze) ? between(0, between(1, DOORS_MOST)) : -1;
     p->fiber = fiber_new(live, p);
     trace_process(p, "starts");
+}
+
+/* Out of what it needs, a worker ends, and is started again; it blames neither its input nor itself. */
+static bool may_give_up(const struct process *p)
+{
+    return p->excused && (p->result == -ERR_NOMEM || p->result == -ERR_IO);
 }
 
 static void bury(struct process *p)
@@ -221,7 +227,7 @@ static void bury(struct process *p)
     /* What it knew of a log was older than the retention: whoever restarts it helps it. And history does not go on in a
      * topic made anew before its positions were moved away. */
     if (!p->dead && p->result < 0 && p->kind != OPERATOR &&
-        !(p->froze && p->result == -ERR_RANGE) &&
+        !(p->froze && p->result == -ERR_RANGE) && !may_give_up(p) &&
         !(p->kind == HISTORY && sim->anew != ANEW_NEVER && p->result == -ERR_CONFIG))
         fail("%s ended by itself with %s", names[p->kind], err_name(p->result));
     trace_process(p, "has ended");

@@ -5,20 +5,22 @@
 #include "kafka.h"
 #include "processes.h"
 
-#define STEPS_LEAST  40
-#define STEPS_MOST   160
-#define STEP_MS_MOST 250
-#define REST_MS      240000 /* within which everything has to be done once nothing goes wrong any more */
-#define REST_LOOK_MS 400
-#define NEVER        INT64_MAX
-#define SETTLED_MS   3000   /* longer than requests and listings take */
-#define ANEW_MS      120000 /* within which topics are made anew */
-#define KEPT_RECORDS 4      /* behind what every group has read, that stay in a log */
+#define STEPS_LEAST        40
+#define STEPS_MOST         160
+#define STEP_MS_MOST       250
+#define USUAL_STEPS        40 /* of a run in which nothing goes wrong by itself */
+#define USUAL_STEP_MS_MOST 500
+#define REST_MS            240000 /* within which everything has to be done once nothing goes wrong any more */
+#define REST_LOOK_MS       400
+#define NEVER              INT64_MAX
+#define SETTLED_MS         3000   /* longer than requests and listings take */
+#define ANEW_MS            120000 /* within which topics are made anew */
+#define KEPT_RECORDS       4      /* behind what every group has read, that stay in a log */
 
 struct sim *sim;
 
 enum counter { EVENTS, CALLS, OBJECTS, LIVES, ROWS };
-static const char *const counters[] = {"records", "calls", "objects", "lives", "rows", NULL};
+const char *const world_counters[] = {"records", "calls", "objects", "lives", "rows", NULL};
 
 /* ---- chance, time, trace ------------------------------------------------------------------------------------- */
 
@@ -444,6 +446,23 @@ static void something_happens(void)
         make_anew();
 }
 
+/* What may happen to a deployment on any day. */
+static void something_usual_happens(void)
+{
+    int64_t what = between(0, 99);
+
+    if (what < 60)
+        load_publish();
+    else if (what < 75)
+        some_process()->stopping = true;
+    else if (what < 79)
+        redis_empty();
+    else if (what < 91)
+        store_set((int)between(0, BUCKETS - 1), (enum bucket_state)between(0, 2));
+    else if (!sim->grown)
+        add_partitions();
+}
+
 /* ---- rest ----------------------------------------------------------------------------------------------------------- */
 
 static void calm_down(void)
@@ -510,13 +529,11 @@ static void count(void)
     run_count(sim->run, ROWS, disk_row_count());
 }
 
-static void run_seed(struct run *run)
+static void begin(struct run *run, struct sim *world)
 {
-    static struct sim world;
-
-    world = (struct sim){.run = run, .memory = arena_new(WORLD_BYTES_MAX)};
-    CHECK(world.memory);
-    sim = &world;
+    *world = (struct sim){.run = run, .memory = arena_new(WORLD_BYTES_MAX)};
+    CHECK(world->memory);
+    sim = world;
     draw_deployment();
     draw_faults();
     draw_settings();
@@ -528,12 +545,10 @@ static void run_seed(struct run *run)
     calls_new();
     oracle_new();
     make_topics();
-    start_processes();
-    run_steps(run, between(STEPS_LEAST, STEPS_MOST));
-    while (run_step(run)) {
-        something_happens();
-        go_on(between(0, STEP_MS_MOST));
-    }
+}
+
+static void end(void)
+{
     calm_down();
     come_to_rest();
     oracle_final();
@@ -541,10 +556,34 @@ static void run_seed(struct run *run)
     for (size_t i = 0; i < sim->process_count; i++)
         process_kill(&sim->processes[i]);
     oracle_free();
-    arena_free(world.memory);
+    arena_free(sim->memory);
 }
 
-int main(int argc, char **argv)
+void world_run(struct run *run)
 {
-    return runner_main(&(struct world){"pipeline", counters, run_seed}, argc, argv);
+    static struct sim world;
+
+    begin(run, &world);
+    start_processes();
+    run_steps(run, between(STEPS_LEAST, STEPS_MOST));
+    while (run_step(run)) {
+        something_happens();
+        go_on(between(0, STEP_MS_MOST));
+    }
+    end();
+}
+
+void world_run_usual(struct run *run)
+{
+    static struct sim world;
+
+    begin(run, &world);
+    sim->faults = (struct faults){0};
+    start_processes();
+    run_steps(run, USUAL_STEPS);
+    while (run_step(run)) {
+        something_usual_happens();
+        go_on(between(0, USUAL_STEP_MS_MOST));
+    }
+    end();
 }

@@ -64,6 +64,7 @@ struct process {
     bool dead;           /* killed: doors are shut */
     bool stopping;       /* SIGTERM */
     bool froze;          /* in this life */
+    bool excused;        /* in this life a call was made to fail: it may give up (tests/torture) */
     uint64_t life;
     int64_t wake_ms;       /* has its next turn then */
     int64_t asleep_ms;     /* frozen until then: its heartbeats too */
@@ -130,6 +131,14 @@ int64_t now_ms(void);        /* of the world */
 int64_t broker_now_ms(void); /* wall clock of the brokers */
 void *keep(size_t len);      /* zeroed; until the run ends */
 struct str keep_str(struct str s);
+
+/* ---- run.c --------------------------------------------------------------------------------------------- */
+
+extern const char *const world_counters[];
+/* One seed. */
+void world_run(struct run *run);
+/* One seed in which nothing goes wrong by itself: what fails is somebody else's to say (tests/torture). */
+void world_run_usual(struct run *run);
 
 /* ---- process.c ------------------------------------------------------------------------------------------- */
 
