@@ -353,6 +353,9 @@ static int write_entry(struct change *ch, struct bus_ticket *ticket)
         return r;
     buf_init(&key, CONTROL_KEY_SIZE_MAX);
     control_trail_key(&ch->plan->next, &key);
+    r = buf_error(&key); /* under another key nobody would ever know of the change */
+    if (r < 0)
+        return r;
     r = bus_producer_write(ch->changes->producer, control.text, 0, buf_str(&key), value, NULL, 0,
                            ticket);
     if (r == 0)
