@@ -60,6 +60,7 @@ class Killer:
 
     def start(self, worker, pause_s):
         time.sleep(pause_s)
+        self.stack.kill(worker)  # waits until it is gone: one that is dying would be taken for one that runs
         self.stack.start(worker)
 
     def finish(self):
