@@ -535,13 +535,16 @@ static bool may_hold(const struct walk *w, struct str key, bool folder)
     return wanted && later;
 }
 
-static bool is_folder(DIR *dir, const struct dirent *e)
+/* 1: it is; 0: it is not, or is gone; -1 and errno: a folder that is left out could hold the key that matters. */
+static int is_folder(DIR *dir, const struct dirent *e)
 {
     struct stat st;
 
     if (e->d_type != DT_UNKNOWN)
         return e->d_type == DT_DIR;
-    return fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+    if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : -1;
+    return S_ISDIR(st.st_mode);
 }
 
 struct names {
@@ -588,8 +591,11 @@ static int read_folder(struct walk *w, struct names *names)
         return -1;
     errno = 0;
     while (r == 0 && (e = readdir(dir)) != NULL) {
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            r = add_name(w, names, e->d_name, is_folder(dir, e));
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
+            int folder = is_folder(dir, e);
+
+            r = folder < 0 ? -1 : add_name(w, names, e->d_name, folder);
+        }
         if (r == 0)
             errno = 0;
     }

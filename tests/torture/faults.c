@@ -204,6 +204,16 @@ struct dirent *__real_readdir(DIR *dir);
 struct dirent *__wrap_readdir(DIR *dir);
 FILE *__real_fopen(const char *path, const char *mode);
 FILE *__wrap_fopen(const char *path, const char *mode);
+size_t __real_fread(void *at, size_t size, size_t count, FILE *file);
+size_t __wrap_fread(void *at, size_t size, size_t count, FILE *file);
+int __real_ferror(FILE *file);
+int __wrap_ferror(FILE *file);
+int __real_stat(const char *path, struct stat *ret);
+int __wrap_stat(const char *path, struct stat *ret);
+int __real_fstat(int fd, struct stat *ret);
+int __wrap_fstat(int fd, struct stat *ret);
+int __real_fstatat(int fd, const char *path, struct stat *ret, int flags);
+int __wrap_fstatat(int fd, const char *path, struct stat *ret, int flags);
 
 int __wrap_open(const char *path, int flags, ...)
 {
@@ -283,13 +293,19 @@ DIR *__wrap_opendir(const char *path)
     return __real_opendir(path);
 }
 
+/* Not every file system says what an entry is. */
 struct dirent *__wrap_readdir(DIR *dir)
 {
+    struct dirent *entry;
+
     if (fails(FILES, "readdir")) {
         errno = EIO;
         return NULL;
     }
-    return __real_readdir(dir);
+    entry = __real_readdir(dir);
+    if (entry)
+        entry->d_type = DT_UNKNOWN;
+    return entry;
 }
 
 FILE *__wrap_fopen(const char *path, const char *mode)
@@ -299,6 +315,43 @@ FILE *__wrap_fopen(const char *path, const char *mode)
         return NULL;
     }
     return __real_fopen(path, mode);
+}
+
+/* The file whose last reading has failed. */
+static const FILE *unread;
+
+size_t __wrap_fread(void *at, size_t size, size_t count, FILE *file)
+{
+    unread = NULL;
+    if (fails(FILES, "fread")) {
+        errno = EIO;
+        unread = file;
+        return 0;
+    }
+    return __real_fread(at, size, count, file);
+}
+
+int __wrap_ferror(FILE *file)
+{
+    return file == unread || __real_ferror(file);
+}
+
+int __wrap_stat(const char *path, struct stat *ret)
+{
+    FILES_FAIL("stat", EIO);
+    return __real_stat(path, ret);
+}
+
+int __wrap_fstat(int fd, struct stat *ret)
+{
+    FILES_FAIL("fstat", EIO);
+    return __real_fstat(fd, ret);
+}
+
+int __wrap_fstatat(int fd, const char *path, struct stat *ret, int flags)
+{
+    FILES_FAIL("fstatat", EIO);
+    return __real_fstatat(fd, path, ret, flags);
 }
 
 /* ---- for scenarios ------------------------------------------------------------------------------- */

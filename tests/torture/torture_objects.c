@@ -378,5 +378,5 @@ static int requests(void)
     return r;
 }
 
-TORTURE({"objects in folders", files, 0}, {"objects by s3", remote_s3, 0},
+TORTURE({"objects in folders", files, 250}, {"objects by s3", remote_s3, 0},
         {"objects by oss", remote_oss, 0}, {"http", requests, 0})
