@@ -1,5 +1,6 @@
 /* sim.h - a world for the whole pipeline: production's shells and cores above doors that lie.
  *
+ *     main.c      simulate-pipeline; tests/torture has another main
  *     run.c       one seed: what happens next, until everything has come to rest
  *     process.c   processes: daemon.h, clocks, crashes at any door, sleep
  *     kafka.c     the brokers: logs, transactions with markers, retention
