@@ -2,7 +2,9 @@
  *
  * services: kafka
  */
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "bus/bus.h"
 
@@ -120,6 +122,64 @@ static void an_end_before_what_was_read_is_no_end(void **state)
     assert_int_equal(count, RECORDS - 1);
 }
 
+/* ---- a disk that changes what it keeps ------------------------------------------------------------------ */
+
+#define KEPT STR("what was written")
+
+static void write_kept(const char *topic)
+{
+    AUTO(bus_admin_close) struct bus_admin *admin = NULL;
+    AUTO(bus_producer_close) struct bus_producer *producer = NULL;
+    struct bus_settings s = settings();
+    int64_t next;
+    int count = 0;
+
+    assert_ok(bus_admin_open(&s, &admin, &why), why);
+    assert_ok(bus_admin_create(admin, topic, 1, 1, topic_settings(TOPIC_EVENTS), &why), why);
+    assert_ok(bus_producer_open(&s, NULL, 0, &producer, &why), why);
+    assert_ok(bus_producer_write(producer, topic, 0, STR("key"), KEPT, NULL, 0, NULL), why);
+    assert_ok(bus_producer_flush(producer, WAIT_MS), why);
+    assert_ok(bus_read_to_end(&s, topic, 0, 0, WAIT_MS, count_record, &count, &next, &why), why);
+    assert_int_equal(count, 1);
+}
+
+/* One bit, in the broker's own file. */
+static void change_on_disk(const char *topic)
+{
+    char path[512], bytes[4096];
+    struct str kept = KEPT;
+    ssize_t len;
+    size_t at;
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s/data/kafka/%s-0/00000000000000000000.log",
+                   getenv("TRAILBUS_RUN"), topic);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    len = pread(fd, bytes, sizeof(bytes), 0);
+    assert_true(len > 0);
+    assert_true(str_find(str_of(bytes, (size_t)len), kept, &at));
+    bytes[at] ^= 1;
+    assert_int_equal(pwrite(fd, &bytes[at], 1, (off_t)at), 1);
+    assert_int_equal(close(fd), 0);
+}
+
+static void a_record_that_its_disk_has_changed_is_an_error_and_no_record(void **state)
+{
+    struct topic_name topic = topic_name(TOPIC_EVENTS, STR("cn-hangzhou"));
+    struct bus_settings s = settings();
+    int64_t next;
+    int count = 0;
+
+    (void)state;
+    write_kept(topic.text);
+    change_on_disk(topic.text);
+    assert_int_equal(
+        bus_read_to_end(&s, topic.text, 0, 0, WAIT_MS, count_record, &count, &next, &why), -ERR_IO);
+    assert_int_equal(count, 0);
+}
+
 TESTS(TEST(a_reader_that_is_sent_elsewhere_again_and_again_reads_from_the_last_place),
       TEST(an_end_before_what_was_read_is_no_end),
-      TEST(the_ends_of_a_partition_that_is_not_seen_are_asked_for_again))
+      TEST(the_ends_of_a_partition_that_is_not_seen_are_asked_for_again),
+      TEST(a_record_that_its_disk_has_changed_is_an_error_and_no_record))
