@@ -8,6 +8,10 @@
  * Whatever goes wrong, the handles go too. Assigning the same consumer again, at the committed offsets, would be quicker, but
  * librdkafka 2.0.2 aborts the process when that comes too soon after its last assignment ("rktp->rktp_started"). The
  * group does not notice: the new consumer is the same static member, and gets the same partitions.
+ *
+ * Where a group stands decides whether events are doubled, and its coordinator may say an older offset than the committed one, or
+ * none, while it loads the group (docs/decisions/0004). So what it said is believed only when it still says so after the first offsets
+ * of a new assignment were written, and never below what we have committed ourselves.
  */
 #include "bus/stage.h"
 
@@ -28,10 +32,12 @@ struct bus_stage {
     struct stage_partition partitions[BUS_PARTITIONS_MAX];
     size_t partition_count;
     bool assigned;     /* told to the owner, and reading */
+    bool confirmed;    /* where the partitions were begun is where the group stood */
     bool open;         /* a transaction is */
     int64_t opened_ms; /* when it was begun */
     int64_t idle_commit_ms;
-    size_t records; /* in it */
+    size_t records;                      /* in it */
+    int64_t reached[BUS_PARTITIONS_MAX]; /* by partition: we have committed it */
 };
 
 static int open_handles(struct bus_stage *s, struct why *reterr_why)
@@ -54,7 +60,7 @@ static void close_handles(struct bus_stage *s)
     s->consumer = NULL;
     s->producer = NULL;
     s->partition_count = s->records = 0;
-    s->assigned = s->open = false;
+    s->assigned = s->confirmed = s->open = false;
 }
 
 int bus_stage_open(const struct bus_stage_settings *settings, const struct bus_stage_owner *owner,
@@ -105,6 +111,36 @@ static int give_up(struct bus_stage *s, int r)
     return r;
 }
 
+/* Asked behind offsets that the group's coordinator has just written: it refuses to while it knows less than the log of all
+ * groups. Nobody else has moved the partitions since they are ours. */
+static int confirm_start(struct bus_stage *s, struct why *reterr_why)
+{
+    AUTO(bus_admin_close) struct bus_admin *admin = NULL;
+    int64_t told[BUS_PARTITIONS_MAX];
+    int32_t count = 0;
+    int r = bus_admin_open(&s->settings.bus, &admin, reterr_why);
+
+    for (size_t i = 0; i < s->partition_count; i++)
+        count = MAX_OF(count, s->partitions[i].partition + 1);
+    if (r == 0)
+        r = bus_admin_committed(admin, s->settings.group, s->settings.topic, count, told,
+                                reterr_why);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < s->partition_count; i++) {
+        const struct stage_partition *p = &s->partitions[i];
+        int64_t stands = told[p->partition] == BUS_OFFSET_NONE ? 0 : told[p->partition];
+
+        if (stands != p->committed)
+            return why_set(reterr_why, -ERR_ABORTED,
+                           "%s/%d was begun at %lld, and group %s stands at %lld",
+                           s->settings.topic, p->partition, (long long)p->committed,
+                           s->settings.group, (long long)stands);
+    }
+    s->confirmed = true;
+    return 0;
+}
+
 static int commit_offsets(struct bus_stage *s, struct why *reterr_why)
 {
     struct bus_position positions[BUS_PARTITIONS_MAX];
@@ -130,6 +166,8 @@ static int commit_offsets(struct bus_stage *s, struct why *reterr_why)
               : 0;
     if (r < 0)
         return r == -ERR_FENCED ? r : -ERR_ABORTED;
+    if (count && !s->confirmed && confirm_start(s, reterr_why) < 0)
+        return -ERR_ABORTED;
     do {
         r = bus_commit(s->producer, BUS_CALL_TIMEOUT_MS, reterr_why);
     } while (r < 0 && r != -ERR_FENCED && r != -ERR_ABORTED && bus_clock_ms() < deadline_ms);
@@ -144,6 +182,7 @@ static int commit(struct bus_stage *s, struct why *reterr_why)
         return give_up(s, r == -ERR_ABORTED ? r : -ERR_FENCED);
     for (size_t i = 0; i < s->partition_count; i++) {
         s->partitions[i].committed = s->partitions[i].next;
+        s->reached[s->partitions[i].partition] = s->partitions[i].next;
         s->partitions[i].kept = s->partitions[i].counted;
     }
     s->open = false;
@@ -195,14 +234,21 @@ static void begin_partition(struct bus_stage *s, int32_t partition, int64_t offs
     p->counted = p->kept;
 }
 
-/* Where a partition goes on: at its committed offset, which has to lie in the log. */
+/* Where a partition goes on: at its committed offset, which has to lie in the log and not below what we know of it. */
 static int find_start(struct bus_stage *s, struct bus_admin *admin,
                       const struct bus_position *given, int64_t *ret_offset, struct why *reterr_why)
 {
     const char *topic = s->settings.topic;
-    int64_t low, high;
-    int r = bus_admin_watermarks(admin, topic, given->partition, &low, &high, reterr_why);
+    int64_t low, high, reached = s->reached[given->partition];
+    int64_t stands = given->offset == BUS_OFFSET_NONE ? 0 : given->offset;
+    int r;
 
+    if (stands < reached)
+        return why_set(
+            reterr_why, -ERR_UNAVAILABLE,
+            "group %s says that it stands at %lld of %s/%d, where we have committed %lld",
+            s->settings.group, (long long)stands, topic, given->partition, (long long)reached);
+    r = bus_admin_watermarks(admin, topic, given->partition, &low, &high, reterr_why);
     if (r < 0)
         return r;
     if (bus_first_offset(given->offset, low, ret_offset) < 0)
@@ -233,6 +279,7 @@ static int take_assignment(struct bus_stage *s, const struct bus_input *input,
         return r;
     CHECK(input->position_count <= BUS_PARTITIONS_MAX);
     s->partition_count = 0;
+    s->confirmed = false;
     for (size_t i = 0; i < input->position_count; i++) {
         const struct bus_position *given = &input->positions[i];
         int64_t offset;
