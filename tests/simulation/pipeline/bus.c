@@ -6,6 +6,7 @@
 #define RECORD_PAUSE   12 /* percent of the records that take a moment */
 #define MOMENT_MS      4
 #define SLOW_ANSWER_MS 400
+#define LOADING_MS     400 /* at most, of a group whose coordinator answers already */
 
 /* ---- on the way to the brokers ----------------------------------------------------------------------------- */
 
@@ -229,11 +230,12 @@ static int tell_assignment(struct bus_consumer *c, struct bus_input *ret)
         if (c->rebalance != BUS_INPUT_ASSIGNED)
             return 0;
     }
-    for (size_t i = 0; i < c->given_count; i++) {
-        int32_t p = c->partitions[i];
-
-        c->given[i] = (struct bus_position){p, c->group->committed[p], c->group->notes[p]};
+    if (fault(sim->faults.loading)) {
+        c->group->loaded_ms = now_ms() + between(1, LOADING_MS);
+        trace("group " STR_FMT ": its coordinator has yet to load it", STR_ARG(c->group->name));
     }
+    for (size_t i = 0; i < c->given_count; i++)
+        c->given[i] = group_stands(c->group, c->partitions[i]);
     c->rebalance = BUS_INPUT_NONE;
     c->holds = true;
     trace("group " STR_FMT ": " STR_FMT " is given %zu partitions", STR_ARG(c->group->name),
@@ -304,7 +306,7 @@ int bus_consumer_unassign(struct bus_consumer *c)
 bool consumer_may_commit(const struct bus_consumer *c)
 {
     return !c->shut_out && member_find(c->group, c->member) &&
-           c->generation == c->group->generation;
+           c->generation == c->group->generation && now_ms() >= c->group->loaded_ms;
 }
 
 struct group *consumer_group(const struct bus_consumer *c)
@@ -321,10 +323,9 @@ int bus_consumer_commit(struct bus_consumer *c, const struct bus_position *posit
         return r;
     if (now_ms() < sim->kafka_away_ms || !consumer_may_commit(c))
         return wait ? -ERR_UNAVAILABLE : 0;
-    for (size_t i = 0; i < count; i++) {
-        c->group->committed[positions[i].partition] = positions[i].offset;
-        c->group->notes[positions[i].partition] = keep_str(positions[i].note);
-    }
+    for (size_t i = 0; i < count; i++)
+        group_commit(c->group, &(struct bus_position){positions[i].partition, positions[i].offset,
+                                                      keep_str(positions[i].note)});
     return 0;
 }
 
@@ -487,6 +488,6 @@ int bus_admin_committed(struct bus_admin *admin, const char *group, const char *
     if (r < 0)
         return why_set(reterr_why, r, "the brokers are away");
     for (int32_t p = 0; p < count; p++)
-        ret_offsets[p] = g->committed[p];
+        ret_offsets[p] = group_stands(g, p).offset;
     return door(0, MOMENT_MS) ? 0 : -ERR_BUG;
 }

@@ -1,9 +1,12 @@
 /* groups.c - consumer groups: eager rebalances, static members, sessions.
  *
  * A member that is restarted in time takes its own place again, and nobody else notices. One that is frozen for
- * longer than its session loses its partitions; it finds out when it wakes up.
+ * longer than its session loses its partitions; it finds out when it wakes up. A coordinator may answer before it has loaded
+ * its group (docs/decisions/0004): then it says where the group once stood.
  */
 #include "kafka.h"
+
+#define OLDER_PERCENT 20 /* of commits: the one before may be told later */
 
 struct group *group_find(const char *name, struct topic *topic)
 {
@@ -19,8 +22,33 @@ struct group *group_find(const char *name, struct topic *topic)
                         .topic = topic,
                         .partition_count = topic->partition_count};
     for (size_t i = 0; i < PARTITIONS_MAX; i++)
-        g->committed[i] = BUS_OFFSET_NONE;
+        g->committed[i] = g->older[i] = BUS_OFFSET_NONE;
     return g;
+}
+
+void group_commit(struct group *g, const struct bus_position *position)
+{
+    int32_t p = position->partition;
+
+    if (chance(OLDER_PERCENT)) {
+        g->older[p] = g->committed[p];
+        g->older_notes[p] = g->notes[p];
+    }
+    g->committed[p] = position->offset;
+    g->notes[p] = position->note;
+}
+
+int64_t group_stood(const struct group *g, int32_t p)
+{
+    return g->older[p] == BUS_OFFSET_NONE ? 0 : g->older[p];
+}
+
+/* Not below the log's start: a worker would end, rightly. */
+struct bus_position group_stands(const struct group *g, int32_t p)
+{
+    if (now_ms() < g->loaded_ms && group_stood(g, p) >= g->topic->partitions[p].start)
+        return (struct bus_position){p, g->older[p], g->older_notes[p]};
+    return (struct bus_position){p, g->committed[p], g->notes[p]};
 }
 
 struct member *member_find(struct group *g, uint64_t id)
@@ -157,8 +185,8 @@ void groups_forget(const struct topic *t)
         g->joining = false;
         g->generation++;
         for (size_t p = 0; p < PARTITIONS_MAX; p++) {
-            g->committed[p] = BUS_OFFSET_NONE;
-            g->notes[p] = STR_NONE;
+            g->committed[p] = g->older[p] = BUS_OFFSET_NONE;
+            g->notes[p] = g->older_notes[p] = STR_NONE;
         }
     }
 }

@@ -196,10 +196,8 @@ static void mark(struct transaction *t, size_t i)
 
 static void settle_offsets(struct transaction *t)
 {
-    for (size_t i = 0; t->committed && i < t->offset_count; i++) {
-        t->group->committed[t->offsets[i].partition] = t->offsets[i].offset;
-        t->group->notes[t->offsets[i].partition] = t->offsets[i].note;
-    }
+    for (size_t i = 0; t->committed && i < t->offset_count; i++)
+        group_commit(t->group, &t->offsets[i]);
     t->offset_count = 0;
     t->group = NULL;
 }

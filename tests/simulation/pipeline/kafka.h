@@ -97,6 +97,10 @@ struct group {
     size_t member_count;
     int64_t committed[PARTITIONS_MAX];
     struct str notes[PARTITIONS_MAX];
+    int64_t older
+        [PARTITIONS_MAX]; /* committed once: told while the coordinator has not loaded all of the group */
+    struct str older_notes[PARTITIONS_MAX];
+    int64_t loaded_ms; /* until then: it writes nothing */
 };
 
 struct kafka {
@@ -142,7 +146,11 @@ bool transaction_holds(const struct group *group, int32_t partition);
 /* ---- groups (groups.c) --------------------------------------------------------------------------------- */
 
 struct group *group_find(const char *name, struct topic *topic);
-struct member *member_find(struct group *group, uint64_t id); /* NULL: it is none */
+void group_commit(struct group *group, const struct bus_position *position);
+/* What its coordinator says of a partition. */
+struct bus_position group_stands(const struct group *group, int32_t partition);
+int64_t group_stood(const struct group *group, int32_t partition); /* the least that it may say */
+struct member *member_find(struct group *group, uint64_t id);      /* NULL: it is none */
 /* Joins, or takes the place of the one of that name. Returns its id. */
 uint64_t group_join(struct group *group, struct str instance, struct bus_consumer *consumer);
 void group_joined(struct group *group, struct member *member); /* it has given everything back */

@@ -140,7 +140,8 @@ static void draw_faults(void)
     struct faults *f = &sim->faults;
     int64_t *const some[] = {&f->lost_answer, &f->unclear,   &f->slow_marker, &f->redis_lost,
                              &f->redis_stale, &f->disk_full, &f->refused,     &f->silent,
-                             &f->late_put,    &f->lag,       &f->no_answer,   &f->slow};
+                             &f->late_put,    &f->lag,       &f->no_answer,   &f->slow,
+                             &f->loading};
 
     f->crash = chance(80) ? between(20, 100) : 0;
     f->freeze = chance(50) ? between(10, 60) : 0;
@@ -309,9 +310,12 @@ static int64_t read_by_all(struct topic *t, enum topic_kind kind, struct str reg
     if (!readers[kind])
         return 0;
     group_name(str_from(readers[kind]), kind == TOPIC_GLOBAL ? STR_NONE : region, group);
-    least = group_find(group, t)->committed[p];
-    if (kind == TOPIC_EVENTS)
+    least = group_stood(group_find(group, t), p);
+    if (kind == TOPIC_EVENTS) {
+        group_name(STR("history"), region, group);
+        least = MIN_OF(least, group_stood(group_find(group, t), p));
         least = disk_position(region, p, &stored, &note) ? MIN_OF(least, stored) : 0;
+    }
     return least - (kind == TOPIC_RAW ? sim->window_events : KEPT_RECORDS);
 }
 

@@ -47,13 +47,14 @@ enum worker_kind {
 
 /* How often things go wrong, in percent of the occasions; drawn for each run, many of them 0. */
 struct faults {
-    int64_t crash, freeze;                        /* of a process's lives */
-    int64_t lost_answer, unclear;                 /* of commits */
-    int64_t failed_write;                         /* of records in a transaction */
-    int64_t no_answer;                            /* of what an admin asks */
-    int64_t slow_marker;                          /* of transactions */
-    int64_t redis_lost, redis_stale;              /* of commands */
-    int64_t disk_full, torn_commit;               /* of history's commits */
+    int64_t crash, freeze;           /* of a process's lives */
+    int64_t lost_answer, unclear;    /* of commits */
+    int64_t failed_write;            /* of records in a transaction */
+    int64_t no_answer;               /* of what an admin asks */
+    int64_t slow_marker;             /* of transactions */
+    int64_t loading;                 /* of assignments: the coordinator knows too little */
+    int64_t redis_lost, redis_stale; /* of commands */
+    int64_t disk_full, torn_commit;  /* of history's commits */
     int64_t refused, silent, slow, late_put, lag; /* of requests to stores */
 };
 
