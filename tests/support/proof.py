@@ -2,6 +2,8 @@
 import collections
 import concurrent.futures
 
+import botocore.exceptions
+
 import ledger
 import load
 import sdk
@@ -48,7 +50,8 @@ def is_behind(brokers, worker, region):
 
 def in_buckets(stack, who, region="cn-hangzhou", quiet=True):
     """{account: {event id: event}} of what lies in the auditors' buckets, held against rule 18, `control` and the log. What is parked
-    does not hold the group's offset (rule 13), so a quiet group may have something to deliver yet: that is waited for."""
+    does not hold the group's offset (rule 13), so a quiet group may have something to deliver yet: that is waited for, and so is a store
+    that has just come back and cannot read yet."""
     brokers = stack.env["TRAILBUS_KAFKA"]
     control, log = ledger.read_control(brokers), ledger.read_log(brokers, f"events.{region}")
 
@@ -57,7 +60,11 @@ def in_buckets(stack, who, region="cn-hangzhou", quiet=True):
             return ledger.read(stack.s3(), control, stack.master_key(), one.bucket, one.prefix, log, quiet)
         except ledger.StillWaiting as waiting:
             print(waiting)
-            return None
+        except botocore.exceptions.ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
+                raise
+            print(error)
+        return None
 
     return {one.account: eventually(lambda one=one: read(one), LATE_S, every=1).events for one in who}
 
