@@ -29,6 +29,7 @@
 #define BUS_TRANSACTION_TIMEOUT_MS 10000
 #define BUS_DELIVERY_TIMEOUT_MS    300000 /* of a record outside of transactions */
 #define BUS_CALL_TIMEOUT_MS        10000  /* of an administrative call */
+#define BUS_CLOSE_TIMEOUT_MS       10000  /* of closing a handle, which is then left behind */
 
 struct bus_settings {
     struct str brokers;  /* host:port, separated by commas */

@@ -141,11 +141,10 @@ static void release(struct bus_consumer *c)
     c->held = NULL;
 }
 
-void bus_consumer_close(struct bus_consumer *c)
+static void close_all(void *handle)
 {
-    if (!c)
-        return;
-    release(c);
+    struct bus_consumer *c = handle;
+
     if (c->queue)
         rd_kafka_queue_destroy(c->queue);
     if (c->rk) {
@@ -163,6 +162,14 @@ void bus_consumer_close(struct bus_consumer *c)
     free(c->positions);
     free(c->topic);
     free(c);
+}
+
+void bus_consumer_close(struct bus_consumer *c)
+{
+    if (!c)
+        return;
+    release(c);
+    door_close(close_all, c);
 }
 
 /* Committed offsets of what was just assigned. They decide where work begins, so wait for them. */

@@ -121,6 +121,17 @@ int bus_producer_open_prompt(const struct bus_settings *settings, struct bus_pro
     return producer_open(settings, NULL, 0, LINGER_MS_PROMPT, ret, reterr_why);
 }
 
+static void destroy(void *handle)
+{
+    struct bus_producer *p = handle;
+
+    for (size_t i = 0; i < p->topic_count; i++)
+        rd_kafka_topic_destroy(p->topics[i]);
+    if (p->rk)
+        rd_kafka_destroy(p->rk);
+    free(p);
+}
+
 void bus_producer_close(struct bus_producer *p)
 {
     if (!p)
@@ -138,11 +149,7 @@ void bus_producer_close(struct bus_producer *p)
         (void)rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         (void)rd_kafka_flush(p->rk, CLOSE_TIMEOUT_MS);
     }
-    for (size_t i = 0; i < p->topic_count; i++)
-        rd_kafka_topic_destroy(p->topics[i]);
-    if (p->rk)
-        rd_kafka_destroy(p->rk);
-    free(p);
+    door_close(destroy, p);
 }
 
 static rd_kafka_topic_t *topic_of(struct bus_producer *p, const char *name)

@@ -16,6 +16,9 @@ rd_kafka_conf_t *door_conf(const struct bus_settings *settings, int *reterr_r,
 MUST_CHECK int door_conf_reading(rd_kafka_conf_t *conf, bool committed, struct why *reterr_why);
 /* Takes conf over. */
 rd_kafka_t *door_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct why *reterr_why);
+/* Calls close(handle), which may never return, and waits for it no longer than BUS_CLOSE_TIMEOUT_MS: it has to own all that it
+ * needs. */
+void door_close(void (*close)(void *handle), void *handle);
 /* Our error for librdkafka's. */
 int door_error(rd_kafka_resp_err_t err);
 /* Takes `error` over; 0 for NULL. */

@@ -46,13 +46,17 @@ static void release(struct bus_reader *reader)
     reader->held = NULL;
 }
 
+static void close_consumer(void *rk)
+{
+    (void)rd_kafka_consumer_close(rk);
+    rd_kafka_destroy(rk);
+}
+
 static void close_handle(struct bus_reader *reader)
 {
     release(reader);
-    if (!reader->rk)
-        return;
-    (void)rd_kafka_consumer_close(reader->rk);
-    rd_kafka_destroy(reader->rk);
+    if (reader->rk)
+        door_close(close_consumer, reader->rk);
     reader->rk = NULL;
 }
 
@@ -177,10 +181,8 @@ void bus_admin_close(struct bus_admin *admin)
 {
     if (!admin)
         return;
-    if (admin->rk) {
-        (void)rd_kafka_consumer_close(admin->rk);
-        rd_kafka_destroy(admin->rk);
-    }
+    if (admin->rk)
+        door_close(close_consumer, admin->rk);
     free(admin);
 }
 

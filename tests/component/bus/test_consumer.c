@@ -1,8 +1,10 @@
-/* test_consumer.c - a member of a group that is out of memory when it is given partitions.
+/* test_consumer.c - members of a group: one out of memory when it is given partitions, and one whose handle never closes.
  *
  * services: kafka
- * wraps: calloc
+ * wraps: calloc rd_kafka_consumer_close
  */
+#include <semaphore.h>
+
 #include "bus/bus.h"
 
 #include "test.h"
@@ -23,6 +25,27 @@ void *__wrap_calloc(size_t count, size_t size)
         return NULL;
     }
     return __real_calloc(count, size);
+}
+
+/* As librdkafka's own: it waits for what never comes, here until the test's end. */
+static bool hanging;
+static sem_t let_go, closed;
+
+int __real_rd_kafka_consumer_close(void *rk);
+int __wrap_rd_kafka_consumer_close(void *rk);
+
+int __wrap_rd_kafka_consumer_close(void *rk)
+{
+    bool hang = hanging;
+    int r;
+
+    hanging = false;
+    while (hang && sem_wait(&let_go) < 0)
+        ;
+    r = __real_rd_kafka_consumer_close(rk);
+    if (hang)
+        (void)sem_post(&closed);
+    return r;
 }
 
 static struct bus_settings settings(void)
@@ -65,23 +88,11 @@ static int next(struct bus_consumer *consumer, struct bus_input *ret)
     return r;
 }
 
-static void
-an_assignment_without_memory_is_an_error_and_comes_again_to_the_next_handle(void **state)
+static void read_a_record(struct bus_consumer *consumer)
 {
-    struct topic_name topic = topic_name(TOPIC_RAW, STR("cn-hangzhou"));
-    AUTO(bus_consumer_close) struct bus_consumer *consumer = NULL;
     struct bus_position positions[PARTITIONS];
     struct bus_input input;
 
-    (void)state;
-    make_topic(topic.text);
-    consumer = join(topic.text);
-    failing = true;
-    assert_int_equal(next(consumer, &input), -ERR_NOMEM);
-    assert_false(failing);
-    assert_int_equal(next(consumer, &input), -ERR_NOMEM); /* and stays so */
-    bus_consumer_close(consumer);
-    consumer = join(topic.text);
     assert_int_equal(next(consumer, &input), 0);
     assert_int_equal(input.kind, BUS_INPUT_ASSIGNED);
     assert_int_equal(input.position_count, PARTITIONS);
@@ -94,4 +105,43 @@ an_assignment_without_memory_is_an_error_and_comes_again_to_the_next_handle(void
     assert_int_equal(input.kind, BUS_INPUT_RECORD);
 }
 
-TESTS(TEST(an_assignment_without_memory_is_an_error_and_comes_again_to_the_next_handle))
+static void
+an_assignment_without_memory_is_an_error_and_comes_again_to_the_next_handle(void **state)
+{
+    struct topic_name topic = topic_name(TOPIC_RAW, STR("cn-hangzhou"));
+    AUTO(bus_consumer_close) struct bus_consumer *consumer = NULL;
+    struct bus_input input;
+
+    (void)state;
+    make_topic(topic.text);
+    consumer = join(topic.text);
+    failing = true;
+    assert_int_equal(next(consumer, &input), -ERR_NOMEM);
+    assert_false(failing);
+    assert_int_equal(next(consumer, &input), -ERR_NOMEM); /* and stays so */
+    bus_consumer_close(consumer);
+    consumer = join(topic.text);
+    read_a_record(consumer);
+}
+
+static void a_handle_that_never_closes_is_left_behind_and_the_next_one_reads_on(void **state)
+{
+    struct topic_name topic = topic_name(TOPIC_RAW, STR("cn-beijing"));
+    AUTO(bus_consumer_close) struct bus_consumer *consumer = NULL;
+
+    (void)state;
+    assert_int_equal(sem_init(&let_go, 0, 0) | sem_init(&closed, 0, 0), 0);
+    make_topic(topic.text);
+    consumer = join(topic.text);
+    read_a_record(consumer);
+    hanging = true;
+    bus_consumer_close(consumer);
+    consumer = join(topic.text);
+    read_a_record(consumer);
+    assert_int_equal(sem_post(&let_go), 0);
+    while (sem_wait(&closed) < 0)
+        ;
+}
+
+TESTS(TEST(an_assignment_without_memory_is_an_error_and_comes_again_to_the_next_handle),
+      TEST(a_handle_that_never_closes_is_left_behind_and_the_next_one_reads_on))
