@@ -401,7 +401,7 @@ static bool meta_line(void *arg, const char *name, struct str *ret)
     return false;
 }
 
-/* Our subfield of the extra field; empty when there is none. */
+/* Our subfield of the extra field; empty when there is none that is whole, to the end of its last line. */
 static struct str find_fields(struct str bytes)
 {
     const unsigned char *b = (const unsigned char *)bytes.at;
@@ -414,7 +414,7 @@ static struct str find_fields(struct str bytes)
         size_t len = b[at + 2] + ((size_t)b[at + 3] << 8);
 
         if (b[at] == 'T' && b[at + 1] == 'B' && at + 4 + len <= end)
-            return str_of(bytes.at + at + 4, len);
+            return str_of(bytes.at + at + 4, len && b[at + 3 + len] == '\n' ? len : 0);
         at += 4 + len;
     }
     return STR("");
