@@ -350,6 +350,27 @@ static void retain(void)
     }
 }
 
+/* Delivery is back after its logs have gone on, and finds Redis empty: where each stream goes on, nothing but its bucket
+ * knows. It ends first, so that nobody has anything in hand: what is settled may leave at once. */
+static void leave_delivery_its_buckets(void)
+{
+    for (size_t i = 0; i < sim->process_count; i++)
+        if (sim->processes[i].kind == DELIVERY)
+            process_kill(&sim->processes[i]);
+    redis_empty();
+    for (size_t i = 0; i < sim->region_count; i++) {
+        struct str region = sim->regions[i];
+        struct topic_name log = topic_name(TOPIC_EVENTS, region);
+        struct topic *t = kafka_topic(log.text);
+
+        for (int32_t p = 0; t && p < t->partition_count; p++) {
+            int64_t read = read_by_all(t, TOPIC_EVENTS, region, p);
+
+            kafka_retain(t, p, MIN_OF(read, store_first_unsettled(region, p)));
+        }
+    }
+}
+
 static void jump_clocks(void)
 {
     if (chance(40))
@@ -448,6 +469,8 @@ static void something_happens(void)
         add_partitions();
     else if (what >= 67 && what < 68 && sim->anew == ANEW_NEVER && chance(50))
         make_anew();
+    else if (what == 68)
+        leave_delivery_its_buckets();
 }
 
 /* What may happen to a deployment on any day. */
