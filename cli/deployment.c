@@ -79,10 +79,10 @@ int deployment_partitions(const struct deployment *deployment, struct bus_admin 
         *ret = 0;
         return 0;
     }
-    return r < 0
-               ? why_set(reterr_why, r, "Kafka at " STR_FMT " does not answer; is it running? (%s)",
-                         STR_ARG(deployment->bus.brokers), why.text)
-               : 0;
+    if (err_class(r) == ERR_CLASS_RETRY)
+        return why_set(reterr_why, r, "Kafka at " STR_FMT " does not answer; is it running? (%s)",
+                       STR_ARG(deployment->bus.brokers), why.text);
+    return r < 0 ? why_set(reterr_why, r, "%s", why.text) : 0;
 }
 
 /* ---- transactions ------------------------------------------------------------------------------ */

@@ -103,7 +103,8 @@ AUTO_DEFINE(struct bus_consumer, bus_consumer_close)
 
 /* One input at most. -ERR_FENCED: another process has our instance name; -ERR_UNAVAILABLE: an error
  * that outlasted librdkafka's own patience; keep polling. -ERR_NOMEM: an assignment could not be noted, and is not lost: the
- * group gives it to the next handle of our name. */
+ * group gives it to the next handle of our name. -ERR_CONFIG, and logged: the topic has more than BUS_PARTITIONS_MAX
+ * partitions. */
 MUST_CHECK int bus_consumer_poll(struct bus_consumer *consumer, int timeout_ms,
                                  struct bus_input *ret);
 /* Reads these, from these offsets, and no others. Once after each ASSIGNED: to go back, take a new handle
@@ -219,7 +220,7 @@ MUST_CHECK int bus_admin_create(struct bus_admin *admin, const char *topic, int 
 /* Partitions up to `count`, for a topic that has fewer. Returns when they can be written. */
 MUST_CHECK int bus_admin_grow(struct bus_admin *admin, const char *topic, int count,
                               struct why *reterr_why);
-/* -ERR_NOT_FOUND */
+/* -ERR_NOT_FOUND; -ERR_CONFIG: more than BUS_PARTITIONS_MAX */
 MUST_CHECK int bus_admin_partitions(struct bus_admin *admin, const char *topic, int32_t *ret_count,
                                     struct why *reterr_why);
 /* *ret_high: behind the last record, committed or not. */

@@ -28,10 +28,17 @@ struct bus_consumer {
     int wake[2];  /* pipe: librdkafka writes when the queue was empty and is not */
 };
 
+/* Every table of partitions ends at BUS_PARTITIONS_MAX, and trailctl makes no more. */
 static int note_assigned(struct bus_consumer *c, const rd_kafka_topic_partition_list_t *parts)
 {
     free(c->positions);
+    c->positions = NULL;
     c->position_count = 0;
+    for (int i = 0; i < parts->cnt; i++)
+        if (parts->elems[i].partition >= BUS_PARTITIONS_MAX)
+            return log_error(-ERR_CONFIG,
+                             "partition %d of %s is ours now, and there cannot be more than %d",
+                             parts->elems[i].partition, c->topic, BUS_PARTITIONS_MAX);
     c->positions = calloc((size_t)parts->cnt + 1, sizeof(*c->positions));
     if (!c->positions)
         return -ERR_NOMEM;

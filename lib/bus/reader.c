@@ -216,5 +216,9 @@ int bus_admin_partitions(struct bus_admin *admin, const char *topic, int32_t *re
     rd_kafka_topic_destroy(rkt);
     if (err)
         return why_set(reterr_why, door_error(err), "topic %s: %s", topic, rd_kafka_err2str(err));
+    if (*ret_count > BUS_PARTITIONS_MAX) /* nobody's tables hold so many */
+        return why_set(reterr_why, -ERR_CONFIG,
+                       "topic %s has %d partitions, and there cannot be more than %d", topic,
+                       *ret_count, BUS_PARTITIONS_MAX);
     return 0;
 }
