@@ -50,7 +50,10 @@ void heartbeat_tally(void *heartbeat, int32_t partition, int64_t offset, const s
         args[count++] = str_from(tally->kinds->names[i]);
         args[count++] = str_of_i64(tally->counts[i], texts[text++]);
     }
+    STATE_ADD(h->state, STR("MULTI"));
+    STATE_ADD(h->state, STR("DEL"), state_key_str(&key)); /* another tally's kinds */
     state_add(h->state, count, args);
+    STATE_ADD(h->state, STR("EXEC"));
 }
 
 static void write_out(struct heartbeat *h, int64_t now_ms, const struct heartbeat_view *view)
