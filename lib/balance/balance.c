@@ -27,9 +27,8 @@ struct topic {
     struct part *parts;
     size_t count;
     struct difference missing, surplus;
-    int64_t
-        accepted;  /* added to what was sent: senders' counts began anew, or somebody accepted it */
-    bool settling; /* `accepted` is to be found out once all is quiet */
+    int64_t accepted; /* added to what was sent: counts began anew, or somebody accepted it */
+    bool settling;    /* `accepted` is to be found out once all is quiet */
     int64_t sent_before, taken_before;
 };
 
@@ -524,6 +523,14 @@ bool balance_finding(const struct balance *b, size_t i, struct balance_finding *
     return false;
 }
 
+/* As much of it as is certain: whatever else differs, or will, is another one. Waiting for a quiet moment instead would hide
+ * all that is lost until then, and there may never be one. */
+static void accept_difference(const struct balance *b, struct topic *t, bool missing)
+{
+    t->accepted += missing ? -certain(b, &t->missing) : certain(b, &t->surplus);
+    t->missing = t->surplus = (struct difference){0};
+}
+
 void balance_accept(struct balance *b, struct str id)
 {
     struct balance_finding f;
@@ -539,7 +546,7 @@ void balance_accept(struct balance *b, struct str id)
         for (int missing = 0; missing < 2; missing++) {
             say_difference(b, i, missing, &f);
             if (str_eq(id, str_from(f.id)))
-                settle_anew(b, &b->topics[i]);
+                accept_difference(b, &b->topics[i], missing);
         }
 }
 

@@ -80,7 +80,7 @@ struct balance_finding {
     char why[BALANCE_WHY_SIZE];
 };
 bool balance_finding(const struct balance *balance, size_t i, struct balance_finding *ret);
-/* The operator knows: a hole is forgotten, a difference is the new balance. */
+/* The operator knows: a hole is forgotten; a difference is the new balance, as much of it as is certain by now. */
 void balance_accept(struct balance *balance, struct str id);
 
 /* What has to outlive the process, a line a thing; false behind the last. Recalling what is no such line is harmless. */

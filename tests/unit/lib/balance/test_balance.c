@@ -199,6 +199,61 @@ static void counts_that_begin_anew_are_balanced_anew_once_all_is_quiet(void **st
     balance_free(f.balance);
 }
 
+static void pass_for(struct fixture *f, int64_t n, int64_t ms)
+{
+    for (int64_t until = f->now_ms + ms; f->now_ms < until;) {
+        pass(f, n);
+        look(f);
+    }
+}
+
+static void
+what_is_lost_after_a_difference_was_accepted_under_load_is_found_under_load(void **state)
+{
+    struct fixture f = fixture();
+
+    (void)state;
+    pass(&f, 10);
+    look(&f);
+    f.events.events -= 7;
+    pass_for(&f, 3, 2 * AFTER_MS);
+    assert_int_equal(balance_row(f.balance, EVENTS).missing, 4); /* 3 are made up for by the load */
+    balance_accept(f.balance, STR("missing events.cn-hangzhou"));
+    assert_null(finding(&f));
+    pass_for(&f, 3, 5 * AFTER_MS);
+    assert_null(finding(&f));
+    f.events.events -= 2;
+    pass_for(&f, 3, 2 * AFTER_MS);
+    assert_int_equal(balance_row(f.balance, EVENTS).missing, 2);
+    look_for(&f, 2 * AFTER_MS);
+    assert_int_equal(balance_row(f.balance, EVENTS).missing, 5); /* all that nobody has accepted */
+    balance_free(f.balance);
+}
+
+static void an_accepted_surplus_is_the_new_balance_for_the_next_process_too(void **state)
+{
+    struct fixture f = fixture(), g = fixture();
+    char line[BALANCE_MEMORY_SIZE];
+
+    (void)state;
+    pass(&f, 10);
+    f.events.events += 2;
+    look_for(&f, 2 * AFTER_MS);
+    assert_int_equal(balance_row(f.balance, EVENTS).missing, -2);
+    balance_accept(f.balance, STR("surplus events.cn-hangzhou"));
+    balance_accept(f.balance, STR("surplus events.cn-hangzhou")); /* twice is once */
+    for (size_t i = 0; balance_memory(f.balance, i, line); i++)
+        balance_recall(g.balance, str_from(line));
+    balance_free(f.balance);
+    f.balance = g.balance;
+    look_for(&f, 3 * AFTER_MS);
+    assert_null(finding(&f));
+    f.events.events--;
+    look_for(&f, 3 * AFTER_MS);
+    assert_string_equal(finding_id(&f), "missing events.cn-hangzhou");
+    balance_free(f.balance);
+}
+
 static void a_record_that_became_nothing_is_a_miscount(void **state)
 {
     struct fixture f = fixture();
@@ -462,6 +517,8 @@ TESTS(TEST(fields_of_a_tally_are_counted), TEST(what_was_received_is_accounted_f
       TEST(it_is_found_in_the_first_quiet_moment_after_a_load),
       TEST(an_event_that_nobody_sent_is_a_surplus), TEST(offsets_between_two_counts_are_a_hole),
       TEST(counts_that_begin_anew_are_balanced_anew_once_all_is_quiet),
+      TEST(what_is_lost_after_a_difference_was_accepted_under_load_is_found_under_load),
+      TEST(an_accepted_surplus_is_the_new_balance_for_the_next_process_too),
       TEST(a_record_that_became_nothing_is_a_miscount),
       TEST(a_stage_that_stands_still_is_no_difference),
       TEST(older_counts_of_a_former_owner_are_passed_over),
