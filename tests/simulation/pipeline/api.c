@@ -112,6 +112,13 @@ static void add_settings(struct arena *arena, struct rpc_call *call, int account
         add_param(call, "EventRW", str_from(rw[between(0, 2)]));
 }
 
+/* Where no other trail is. */
+static void add_own_place(struct arena *arena, struct rpc_call *call, int account, int trail)
+{
+    add_param(call, "OssBucketName", store_bucket_name((int)between(0, BUCKETS - 1)));
+    add_param(call, "OssKeyPrefix", arena_printf(arena, "last-%d-%d", account, trail));
+}
+
 static void add_widest(struct rpc_call *call)
 {
     add_param(call, "TrailRegion", STR("All"));
@@ -188,6 +195,8 @@ static struct call *call_once(struct process *p, struct service *s, struct arena
     add_param(&rpc, "Name", arena_printf(arena, "trail-%d", trail));
     if (sim->quiet && kind == CHANGE_UPDATE)
         add_widest(&rpc);
+    else if (sim->quiet && kind == CHANGE_CREATE)
+        add_own_place(arena, &rpc, account, trail);
     else if (kind == CHANGE_CREATE || kind == CHANGE_UPDATE)
         add_settings(arena, &rpc, account, trail);
     r = changes_apply(s->changes, &caller, kind, &plan, &failure);
