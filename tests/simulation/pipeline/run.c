@@ -335,7 +335,8 @@ static void retain_one(struct topic *t, int32_t number, int64_t read, int64_t un
     }
 }
 
-static void retain(void)
+/* Logs go on; `at_once`: those that delivery reads, as far as they can. */
+static void retain(bool at_once)
 {
     for (size_t i = 0; i < sim->kafka->topic_count; i++) {
         struct topic *t = &sim->kafka->topics[i];
@@ -344,8 +345,13 @@ static void retain(void)
 
         CHECK(topic_parse(str_from(t->name.text), &kind, &region));
         for (int32_t p = 0; p < t->partition_count && !t->gone; p++) {
-            retain_one(t, p, read_by_all(t, kind, region, p),
-                       kind == TOPIC_EVENTS ? store_first_unsettled(region, p) : INT64_MAX);
+            int64_t read = read_by_all(t, kind, region, p);
+            int64_t unsettled = kind == TOPIC_EVENTS ? store_first_unsettled(region, p) : INT64_MAX;
+
+            if (!at_once)
+                retain_one(t, p, read, unsettled);
+            else if (kind == TOPIC_EVENTS)
+                kafka_retain(t, p, MIN_OF(read, unsettled));
         }
     }
 }
@@ -358,17 +364,7 @@ static void leave_delivery_its_buckets(void)
         if (sim->processes[i].kind == DELIVERY)
             process_kill(&sim->processes[i]);
     redis_empty();
-    for (size_t i = 0; i < sim->region_count; i++) {
-        struct str region = sim->regions[i];
-        struct topic_name log = topic_name(TOPIC_EVENTS, region);
-        struct topic *t = kafka_topic(log.text);
-
-        for (int32_t p = 0; t && p < t->partition_count; p++) {
-            int64_t read = read_by_all(t, TOPIC_EVENTS, region, p);
-
-            kafka_retain(t, p, MIN_OF(read, store_first_unsettled(region, p)));
-        }
-    }
+    retain(true);
 }
 
 static void jump_clocks(void)
@@ -462,7 +458,7 @@ static void something_happens(void)
     else if (what < 59)
         jump_clocks();
     else if (what < 63)
-        retain();
+        retain(false);
     else if (what < 66)
         start_twin();
     else if (what < 67 && !sim->grown && chance(50))
