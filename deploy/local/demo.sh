@@ -12,7 +12,7 @@ demo_publish() {
     # shellcheck source=/dev/null
     . "$RUN/trailbus.env"
     mkdir -p "$DEMO"
-    trailctl trail list | grep -qw "$DEMO_TRAIL" ||
+    trailctl trail list | grep -w "$DEMO_TRAIL" ||
         trailctl trail create "$DEMO_TRAIL" --bucket "$BUCKET" --prefix "$DEMO_PREFIX"
     trailctl trail start "$DEMO_TRAIL"
     jq -nc --arg id "demo-$(date +%s)" --arg account "$TRAILBUS_ACCOUNT_ID" --arg region "$DEFAULT_REGION" \

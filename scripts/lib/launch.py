@@ -3,9 +3,10 @@
 
 launch.py PIDFILE LOG SECONDS NOTIFY -- COMMAND…
 
-NOTIFY is "notify" (ready when it says READY=1, as sd_notify(3)) or "start" (ready at once).
+NOTIFY is "notify" (ready when it says READY=1, as sd_notify(3)) or "start" (ready once it runs).
 Exit 0 when it is ready; 1 when it ended or did not get ready within SECONDS (it is killed then).
 """
+import contextlib
 import os
 import selectors
 import socket
@@ -25,6 +26,17 @@ def wait_ready(child, listener, deadline):
     return False
 
 
+def wait_known(child, deadline):
+    """True once the child is known by its environment. Popen returns in the middle of its exec, and that comes at the end: until
+    then, for many milliseconds on a busy machine, the child would seem to be none of ours. False when it ended."""
+    while time.monotonic() < deadline and child.poll() is None:
+        with contextlib.suppress(OSError), open(f"/proc/{child.pid}/environ", "rb") as file:
+            if file.read(1):
+                return True
+        time.sleep(0.001)
+    return False
+
+
 def main(pid_file, log, seconds, notify, _, *command):
     deadline = time.monotonic() + float(seconds)
     with tempfile.TemporaryDirectory(prefix="trailbus-") as folder, \
@@ -38,7 +50,7 @@ def main(pid_file, log, seconds, notify, _, *command):
                                  env=environment, start_new_session=True)
         with open(pid_file, "w", encoding="ascii") as file:
             file.write(f"{child.pid}\n")
-        if notify != "notify" or wait_ready(child, listener, deadline):
+        if wait_ready(child, listener, deadline) if notify == "notify" else wait_known(child, deadline):
             return 0
     ended = child.poll()
     child.kill()

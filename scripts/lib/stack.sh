@@ -200,11 +200,11 @@ s3_request() { # s3_request METHOD PATH [CURL OPTIONS]: the answer's body; fails
 }
 
 # The pid of a process that we started and that still runs. The environment is compared, since a pid may have
-# gone to somebody else.
+# gone to somebody else. No pipe: who writes into it would be killed, and this fail, when the reader has seen enough.
 name_pid() { # name_pid NAME
     local pid
     pid=$(cat "$RUN/$1.pid" 2> /dev/null) || return 1
-    tr '\0' '\n' 2> /dev/null < "/proc/$pid/environ" | grep -qxF "TRAILBUS_PROCESS=$RUN/$1" && echo "$pid"
+    grep -qzxF "TRAILBUS_PROCESS=$RUN/$1" "/proc/$pid/environ" 2> /dev/null && echo "$pid"
 }
 
 name_start() {
@@ -324,7 +324,7 @@ provision_watch() { # the account of the canaries, and a trail that delivers the
         trailctl account create --id "$WATCH_ACCOUNT" --name watch --json > "$RUN/watch.json.new"
         mv "$RUN/watch.json.new" "$RUN/watch.json"
     fi
-    as_watch trail list | grep -qw canaries || as_watch trail create canaries --bucket "$BUCKET" --prefix canaries
+    as_watch trail list | grep -w canaries || as_watch trail create canaries --bucket "$BUCKET" --prefix canaries
     as_watch trail start canaries
 }
 
