@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # The local stack: what it consists of, where it listens, how each process is started and known to be
 # ready. All of its state lies in one folder (TRAILBUS_RUN, else run/), so that several stacks can run side
-# by side; ports and passwords are chosen once a folder and kept in stack.env there.
+# by side; ports and passwords are chosen once a folder and kept in stack.env there. A service that finds one of its ports taken when
+# it starts for the first time gets others.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 DEPS=$ROOT/build/deps
@@ -14,6 +15,7 @@ WORKERS=(normalizer delivery history insight) # one of each a region
 BUCKET=audit
 WATCH_ACCOUNT=1000000000000001 # canaries are its events
 START_S=60 # until a process is ready
+MOVES=3 # to other ports, of a service that finds some of its taken
 DRAIN_S=60 # until a stopped one has ended
 
 fail() { echo "$*" >&2; exit 1; }
@@ -56,14 +58,23 @@ write_if_new() { # write_if_new FILE: standard input, at once or not at all; an 
     if cmp -s "$1.new" "$1"; then rm "$1.new"; else mv "$1.new" "$1"; fi
 }
 
-stack_choose() {
+service_ports() {
+    case $1 in
+    redis) echo REDIS ;;
+    kafka) echo KAFKA KAFKA_CONTROLLER ;;
+    objects) echo S3 S3_GRPC FILER FILER_GRPC MASTER MASTER_GRPC VOLUME VOLUME_GRPC ;;
+    esac
+}
+
+stack_choose() { # stack_choose [PORT…]: those anew
     local name missing=() regions=${TRAILBUS_REGIONS:-}
     umask 077 # keys and passwords lie in it
     mkdir -p "$RUN"/{log,data/redis,data/objects,data/history,secrets}
     # shellcheck source=/dev/null
     [[ -f $RUN/stack.env ]] && . "$RUN/stack.env"
     REGIONS=${regions:-${REGIONS:-$DEFAULT_REGIONS}}
-    for name in KAFKA KAFKA_CONTROLLER REDIS S3 S3_GRPC FILER FILER_GRPC MASTER MASTER_GRPC VOLUME VOLUME_GRPC \
+    for name in "$@"; do unset "PORT_$name"; done
+    for name in $(service_ports redis) $(service_ports kafka) $(service_ports objects) \
         $(for region in $REGIONS; do echo "API_$(variable "$region")"; done); do
         name=PORT_$name
         [[ -v $name ]] || missing+=("$name")
@@ -209,25 +220,60 @@ name_pid() { # name_pid NAME
 
 name_start() {
     name_parse "$1"
-    local pid since
+    local pid since moves=0
     if pid=$(name_pid "$NAME"); then echo "$NAME runs already, pid $pid" && return; fi
     name_command
     [[ -x $(command -v "${COMMAND[0]}") ]] || fail "$NAME: ${COMMAND[0]} is not there; scripts/up installs and builds"
-    since=$(now_ms) LOG_FROM=$(stat -c %s "$RUN/log/$NAME.log" 2> /dev/null || echo 0)
-    TRAILBUS_PROCESS=$RUN/$NAME "$ROOT/scripts/lib/launch.py" "$RUN/$NAME.pid" "$RUN/log/$NAME.log" $START_S \
-        "$([[ $READY == notify ]] && echo notify || echo start)" -- "${COMMAND[@]}" || start_failed
-    if [[ $READY != notify ]]; then
-        until "$READY" > /dev/null 2>&1; do
-            name_pid "$NAME" > /dev/null || start_failed
-            (($(now_ms) - since < START_S * 1000)) || start_failed
-            sleep 0.1
-        done
-    fi
+    since=$(now_ms)
+    until launched; do
+        if ((moves++ == MOVES)) || ! service_moved; then start_failed; fi
+        name_command
+    done
     echo "$NAME is ready after $(($(now_ms) - since)) ms, pid $(name_pid "$NAME")"
 }
 
+launched() {
+    local until=$(($(now_ms) + START_S * 1000)) pid
+    LOG_FROM=$(stat -c %s "$RUN/log/$NAME.log" 2> /dev/null || echo 0)
+    TRAILBUS_PROCESS=$RUN/$NAME "$ROOT/scripts/lib/launch.py" "$RUN/$NAME.pid" "$RUN/log/$NAME.log" $START_S \
+        "$([[ $READY == notify ]] && echo notify || echo start)" -- "${COMMAND[@]}" || return
+    [[ $READY != notify ]] || return 0
+    while pid=$(name_pid "$NAME") || return; do
+        if listens "$pid" && "$READY" > /dev/null 2>&1; then break; fi
+        (($(now_ms) < until)) || return
+        sleep 0.1
+    done
+    touch "$RUN/$NAME.served"
+}
+
+# Whether the service itself listens on all of its ports: else somebody else may answer there.
+listens() { # listens PID
+    local name port sockets
+    sockets=$(find "/proc/$1/fd" -lname 'socket:*' -printf '%l ' 2> /dev/null)
+    for name in $(service_ports "$KIND"); do
+        port=PORT_$name
+        awk -v "port=$(printf ':%04X$' "${!port}")" -v "sockets=$sockets" '$4 == "0A" && $2 ~ port && index(sockets, "[" $10 "]") { found = 1 }
+            END { exit !found }' /proc/net/tcp /proc/net/tcp6 2> /dev/null || return
+    done
+}
+
+# Somebody took a port between its choice and us: others are chosen, unless it has served before, since who knows it looks for it there.
+service_moved() {
+    local ports
+    ports=$(service_ports "$KIND")
+    [[ -n $ports && ! -e $RUN/$NAME.served && $(log_since) == *"ddress already in use"* ]] || return
+    name_kill "$NAME" > /dev/null
+    echo "$NAME: a port of it is somebody else's, it gets others"
+    # shellcheck disable=SC2086
+    (flock 9 && stack_choose $ports && stack_configure) 9> "$RUN/moving" || return
+    # shellcheck source=/dev/null
+    . "$RUN/stack.env"
+}
+
+log_since() { tail -c "+$((LOG_FROM + 1))" "$RUN/log/$NAME.log"; }
+
 start_failed() {
-    tail -c "+$((LOG_FROM + 1))" "$RUN/log/$NAME.log" | tail -n 15 >&2
+    log_since | tail -n 15 >&2
     fail "$NAME did not start; its log: $RUN/log/$NAME.log"
 }
 
@@ -305,7 +351,7 @@ each() { # each FUNCTION NAME…: side by side; fails if one of them does
     return $failed
 }
 
-start_services() { each name_start "${SERVICES[@]}"; }
+start_services() { each name_start "${SERVICES[@]}"; } # they may have moved then: stack_known
 
 trailctl() { (set -a && . "$RUN/trailbus.env" && "$BUILD/bin/trailctl" "$@"); }
 
