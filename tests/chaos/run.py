@@ -7,9 +7,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
-import random
 import re
-import socket
 import sys
 import time
 import traceback
@@ -24,7 +22,7 @@ import oracle  # noqa: E402
 import plan  # noqa: E402
 import sdk  # noqa: E402
 import traffic  # noqa: E402
-from stack import Stack  # noqa: E402
+from stack import Stack, free_ports  # noqa: E402
 from wait import eventually  # noqa: E402
 
 SEED = 20261128
@@ -37,19 +35,9 @@ WATCH = 'watch: { look_ms = 1000; after_ms = 5000; account = "%s"; canary_period
 REASONS, REASON_SIZE = 30, 800
 
 
-def free_port():
-    while True:
-        with socket.socket() as one:
-            try:
-                one.bind(("127.0.0.1", random.randrange(10000, 30000)))
-                return one.getsockname()[1]
-            except OSError:
-                continue
-
-
 def put_between(stack):
     """A proxy between the workers and the store."""
-    store, port = stack.env["TRAILBUS_S3"], free_port()
+    store, [port] = stack.env["TRAILBUS_S3"], free_ports(1)
     file = stack.run / "trailbus.conf"
     text = file.read_text()
     assert store in text

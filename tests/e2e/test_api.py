@@ -14,6 +14,7 @@ import ledger
 import load
 import sdk
 from sdk import refused
+from stack import free_ports
 from wait import eventually
 
 REGION = "cn-hangzhou"
@@ -643,7 +644,7 @@ def test_an_error_as_xml(api):
 def test_two_lookups_a_second_by_default(stack, one):
     """An API of its own, with the defaults."""
     config = re.sub(r"lookups_a_second = \d+;", "", (stack.run / "trailbus.conf").read_text())
-    ports = [free_port() for _ in re.findall(r"port = \d+;", config)]
+    ports = free_ports(len(re.findall(r"port = \d+;", config)))
     left = iter(ports)
     (stack.run / "defaults.conf").write_text(re.sub(r"port = \d+;", lambda _: f"port = {next(left)};", config))
     port = ports[0]
@@ -665,12 +666,6 @@ def test_two_lookups_a_second_by_default(stack, one):
         impatient("DescribeTrails")
         process.terminate()
         assert process.wait(30) == 0
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def _listens(port):

@@ -130,6 +130,12 @@ def end_orphans():
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def free_ports(count):
+    """Ports that no stack of this tree has, or will choose soon."""
+    said = _output(["bash", "-c", '. "$1"/scripts/lib/stack.sh; choose_ports $(seq "$2")', "bash", ROOT, count], os.environ)
+    return [int(line.partition("=")[2]) for line in said.splitlines()]
+
+
 def _output(command, env, stdin=None):
     done = subprocess.run([str(word) for word in command], env=env, input=stdin, text=True,
                           capture_output=True, check=False)
