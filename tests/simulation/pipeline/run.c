@@ -16,6 +16,7 @@
 #define SETTLED_MS         3000   /* longer than requests and listings take */
 #define ANEW_MS            120000 /* within which topics are made anew */
 #define KEPT_RECORDS       4      /* behind what every group has read, that stay in a log */
+#define WRONG_CLOCK_MS     (3LL * 24 * 3600 * 1000) /* ahead */
 
 struct sim *sim;
 
@@ -216,8 +217,13 @@ static void make_topics(void)
 
 static void add_processes(enum worker_kind kind, struct str region)
 {
-    for (int64_t n = 1; n <= (chance(35) ? 2 : 1); n++)
-        process_start(process_add(kind, region, (int)n));
+    for (int64_t n = 1; n <= (chance(35) ? 2 : 1); n++) {
+        struct process *p = process_add(kind, region, (int)n);
+
+        if (kind == API && n > 1) /* its machine's clock was set by hand */
+            p->wall_skew_ms = WRONG_CLOCK_MS;
+        process_start(p);
+    }
 }
 
 static void start_processes(void)

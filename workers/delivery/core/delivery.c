@@ -470,11 +470,23 @@ static void stick(struct delivery *d, struct stream *s, const char *why)
     (void)snprintf(effect_of(d, DELIVERY_STUCK, s)->why, DELIVERY_WHY_SIZE, "%s", why);
 }
 
+/* Whether the log still has what the stream has yet to be offered; else nothing but the bucket knows how far it
+ * came (rule 6). */
+static bool in_log(const struct delivery *d, const struct stream *s)
+{
+    return s->cursor >= d->partitions[s->partition].log_start || s->cursor >= s->end;
+}
+
+/* When the trail was made says the API's clock, of which day an object is that of the brokers. An object that is not listed because
+ * of that is met on the way along the log; where this has gone on, nothing may be left out. */
 static void ask_listing(struct delivery *d, struct stream *s)
 {
+    struct delivery_effect *e = effect_of(d, DELIVERY_LIST, s);
+
     s->listed = true;
     s->listed_log_start = d->partitions[s->partition].log_start;
-    (void)effect_of(d, DELIVERY_LIST, s);
+    if (!in_log(d, s))
+        e->created_s = 0;
 }
 
 static void ask_progress(struct delivery *d, struct stream *s)
@@ -511,13 +523,6 @@ static void leave_start(struct delivery *d, const struct stream *s)
 {
     if (s->state == STARTING)
         d->starting--;
-}
-
-/* Whether the log still has what the stream has yet to be offered; else nothing but the bucket knows how far it
- * came (rule 6). */
-static bool in_log(const struct delivery *d, const struct stream *s)
-{
-    return s->cursor >= d->partitions[s->partition].log_start || s->cursor >= s->end;
 }
 
 /* Boundary and cursor are known: into the log's bounds, and to a reader. */

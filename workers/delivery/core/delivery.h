@@ -96,7 +96,7 @@ struct delivery_effect {
     int64_t waiting;   /* matches that are read and not settled */
     const char *state; /* one word */
     struct str trail, account, bucket, prefix, chain;
-    int64_t created_s;     /* of the trail: nothing of it is older */
+    int64_t created_s;     /* of the trail, by the API's clock; of a listing of all there is: 0 */
     int64_t first_time_ms; /* LogAppendTime of the object's first record: its key's date */
     struct delivery_meta meta;
     const struct delivery_record *const *records; /* meta.count of them */

@@ -10,6 +10,7 @@
 
 #define EFFECTS_MAX 64
 #define LOG_END     100
+#define CREATED_S   1795305600    /* of every trail */
 #define TIME_MS     1795392000000 /* LogAppendTime of offset 0; each record is a second later */
 
 struct fixture {
@@ -65,15 +66,16 @@ static inline struct trail_version *version_of(int n, int version, int64_t offse
     struct why why = {0};
 
     buf_init(&json, 4096);
-    buf_addf(&json,
-             "{\"trail\":\"00000000-0000-4000-8000-%012d\",\"version\":%d,\"account\":"
-             "\"1001\",\"name\":\"t\",\"homeRegion\":\"cn-hangzhou\",\"regions\":\"All\",\"rw\":"
-             "\"All\",\"logging\":true,\"destinations\":[%s{\"number\":%d,\"version\":%d,"
-             "\"bucket\":\"%s\",\"prefix\":\"p\",\"origins\":[{\"topic\":\"events.cn-hangzhou\","
-             "\"generation\":\"g1\",\"offsets\":[%lld]}]}],\"offsets\":[{\"topic\":"
-             "\"events.cn-hangzhou\",\"generation\":\"g1\",\"offsets\":[%lld]}]}",
-             n, version, destination > 1 ? earlier : "", destination, version, bucket,
-             (long long)offset, (long long)offset);
+    buf_addf(
+        &json,
+        "{\"trail\":\"00000000-0000-4000-8000-%012d\",\"version\":%d,\"account\":"
+        "\"1001\",\"name\":\"t\",\"homeRegion\":\"cn-hangzhou\",\"regions\":\"All\",\"rw\":"
+        "\"All\",\"logging\":true,\"created\":%d,\"destinations\":[%s{\"number\":%d,\"version\":%d,"
+        "\"bucket\":\"%s\",\"prefix\":\"p\",\"origins\":[{\"topic\":\"events.cn-hangzhou\","
+        "\"generation\":\"g1\",\"offsets\":[%lld]}]}],\"offsets\":[{\"topic\":"
+        "\"events.cn-hangzhou\",\"generation\":\"g1\",\"offsets\":[%lld]}]}",
+        n, version, CREATED_S, destination > 1 ? earlier : "", destination, version, bucket,
+        (long long)offset, (long long)offset);
     if (trail_version_parse(buf_str(&json), &v, &why) < 0)
         fail_msg("%s", why.text);
     return v;

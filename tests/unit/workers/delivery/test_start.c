@@ -227,6 +227,31 @@ static void behind_the_logs_start_the_bucket_is_asked_first(void **state)
     done(&f);
 }
 
+/* The trail's first objects are not listed when it was made by a clock that goes days ahead. What lies in one of them would
+ * be delivered again from the log's start on. */
+static void behind_the_logs_start_all_days_are_listed_whenever_the_trail_was_made(void **state)
+{
+    struct fixture f = fixture();
+    uint64_t stream = asking(&f, 30, 50);
+    (void)state;
+    delivery_progress(f.core, stream, false, 0, 0, NULL);
+    assert_int_equal(want(&f, DELIVERY_LIST).created_s, 0);
+    done(&f);
+}
+
+static void what_is_in_the_log_is_listed_since_the_trail_was_made(void **state)
+{
+    struct fixture f = fixture();
+    uint64_t stream = asking(&f, 1, 50);
+    (void)state;
+    delivery_progress(f.core, stream, false, 0, 0, NULL);
+    assert_int_equal(want(&f, DELIVERY_LIST).created_s, CREATED_S);
+    delivery_out_of_range(f.core, 0, 30);
+    delivery_listed(f.core, stream, DELIVERY_OK, false, 0, 0, "");
+    assert_int_equal(want(&f, DELIVERY_LIST).created_s, 0); /* until the log goes on */
+    done(&f);
+}
+
 static void a_loss_moves_the_cursor_and_not_the_boundary(void **state)
 {
     struct fixture f = fixture();
@@ -416,6 +441,8 @@ TESTS(TEST(progress_says_boundary_and_cursor),
       TEST(a_log_that_has_grown_meanwhile_is_no_truncated_one),
       TEST(a_boundary_beyond_the_logs_end_parks_its_stream),
       TEST(behind_the_logs_start_the_bucket_is_asked_first),
+      TEST(behind_the_logs_start_all_days_are_listed_whenever_the_trail_was_made),
+      TEST(what_is_in_the_log_is_listed_since_the_trail_was_made),
       TEST(a_loss_moves_the_cursor_and_not_the_boundary),
       TEST(a_listed_object_that_is_not_found_makes_no_loss),
       TEST(a_listing_from_before_the_log_went_on_makes_no_loss),
