@@ -62,7 +62,7 @@ static int take_input(struct reading *g, const struct bus_input *input, struct w
 
 static int read_on(struct reading *g, struct why *reterr_why)
 {
-    struct bus_position position = {g->partition, g->next, STR_NONE};
+    struct bus_position position = {g->partition, g->next};
     AUTO(bus_reader_close) struct bus_reader *reader = NULL;
     int64_t from = g->next, waited_ms = 0;
     int r = bus_reader_open(&g->rebuild->deployment->bus, g->rebuild->topic.text, true, &position,

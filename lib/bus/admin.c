@@ -10,7 +10,7 @@
 static int add_configs(rd_kafka_NewTopic_t *topic, const struct topic_settings *settings,
                        int replication, struct why *reterr_why)
 {
-    char retention[32], bytes[16];
+    char retention[32], bytes[16], segment[16];
     const char *const table[][2] = {
         {"cleanup.policy", settings->compacted ? "compact" : "delete"},
         {"message.timestamp.type", "LogAppendTime"},
@@ -18,11 +18,14 @@ static int add_configs(rd_kafka_NewTopic_t *topic, const struct topic_settings *
         {"max.message.bytes", bytes},
         {"unclean.leader.election.enable", "false"},
         {"min.insync.replicas", replication >= 3 ? "2" : "1"},
+        {"segment.bytes", segment},
     };
+    size_t count = ARRAY_LEN(table) - (settings->segment_bytes ? 0 : 1);
 
     (void)snprintf(retention, sizeof(retention), "%lld", (long long)settings->retention_ms);
     (void)snprintf(bytes, sizeof(bytes), "%d", settings->record_bytes_max);
-    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+    (void)snprintf(segment, sizeof(segment), "%d", settings->segment_bytes);
+    for (size_t i = 0; i < count; i++) {
         rd_kafka_resp_err_t err = rd_kafka_NewTopic_set_config(topic, table[i][0], table[i][1]);
 
         if (err)

@@ -40,10 +40,8 @@ struct bus_settings {
 
 struct bus_position {
     int32_t partition;
-    int64_t offset;  /* next to be read, or BUS_OFFSET_NONE */
-    struct str note; /* kept beside a committed offset; empty: none */
+    int64_t offset; /* next to be read, or BUS_OFFSET_NONE */
 };
-#define BUS_NOTE_SIZE_MAX 4000
 
 /* Borrowed until the next poll of the handle that gave it. */
 struct bus_record {

@@ -22,7 +22,6 @@ struct bus_consumer {
     enum bus_input_kind rebalance;  /* noted by the callback, NONE when nothing is waiting */
     struct bus_position *positions; /* of the noted assignment */
     int positions_error;            /* why they could not be noted */
-    rd_kafka_topic_partition_list_t *committed; /* what their notes lie in */
     size_t position_count;
     bool closing; /* nobody is asked any more */
     int wake[2];  /* pipe: librdkafka writes when the queue was empty and is not */
@@ -44,7 +43,7 @@ static int note_assigned(struct bus_consumer *c, const rd_kafka_topic_partition_
         return -ERR_NOMEM;
     for (int i = 0; i < parts->cnt; i++)
         c->positions[c->position_count++] =
-            (struct bus_position){parts->elems[i].partition, BUS_OFFSET_NONE, STR_NONE};
+            (struct bus_position){parts->elems[i].partition, BUS_OFFSET_NONE};
     return 0;
 }
 
@@ -164,8 +163,6 @@ static void close_all(void *handle)
         (void)close(c->wake[0]);
         (void)close(c->wake[1]);
     }
-    if (c->committed)
-        rd_kafka_topic_partition_list_destroy(c->committed);
     free(c->positions);
     free(c->topic);
     free(c);
@@ -179,24 +176,19 @@ void bus_consumer_close(struct bus_consumer *c)
     door_close(close_all, c);
 }
 
-/* Committed offsets of what was just assigned. They decide where work begins, so wait for them. */
+/* Committed offsets of what was just assigned: waited for, as they may decide where work begins. */
 static int fetch_committed(struct bus_consumer *c)
 {
     rd_kafka_topic_partition_list_t *list = door_list(c->topic, c->positions, c->position_count);
     rd_kafka_resp_err_t err;
 
-    if (!list)
-        return -ERR_NOMEM;
     err = rd_kafka_committed(c->rk, list, BUS_CALL_TIMEOUT_MS);
     for (int i = 0; !err && i < list->cnt; i++) {
         err = list->elems[i].err;
         c->positions[i].offset =
             list->elems[i].offset < 0 ? BUS_OFFSET_NONE : list->elems[i].offset;
-        c->positions[i].note = str_of(list->elems[i].metadata, list->elems[i].metadata_size);
     }
-    if (c->committed)
-        rd_kafka_topic_partition_list_destroy(c->committed);
-    c->committed = list;
+    rd_kafka_topic_partition_list_destroy(list);
     if (err)
         log_warning("cannot read committed offsets of %s yet: %s", c->topic, rd_kafka_err2str(err));
     return err ? -ERR_UNAVAILABLE : 0;
@@ -265,8 +257,6 @@ int bus_consumer_assign(struct bus_consumer *c, const struct bus_position *posit
     rd_kafka_topic_partition_list_t *list = door_list(c->topic, positions, count);
     rd_kafka_resp_err_t err;
 
-    if (!list)
-        return -ERR_NOMEM;
     release(c);
     err = rd_kafka_assign(c->rk, list);
     rd_kafka_topic_partition_list_destroy(list);
@@ -288,8 +278,6 @@ int bus_consumer_commit(struct bus_consumer *c, const struct bus_position *posit
     if (count == 0)
         return 0;
     list = door_list(c->topic, positions, count);
-    if (!list)
-        return -ERR_NOMEM;
     err = rd_kafka_commit(c->rk, list, wait ? 0 : 1);
     rd_kafka_topic_partition_list_destroy(list);
     return door_error(err);

@@ -248,10 +248,6 @@ int bus_send_offsets(struct bus_producer *p, struct bus_consumer *consumer,
     if (!group)
         return why_set(reterr_why, -ERR_ABORTED, "the consumer has left its group");
     list = door_list(consumer_topic(consumer), positions, count);
-    if (!list) {
-        rd_kafka_consumer_group_metadata_destroy(group);
-        return -ERR_NOMEM;
-    }
     error = rd_kafka_send_offsets_to_transaction(p->rk, list, group, timeout_ms);
     rd_kafka_topic_partition_list_destroy(list);
     rd_kafka_consumer_group_metadata_destroy(group);

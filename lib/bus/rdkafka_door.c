@@ -165,18 +165,8 @@ rd_kafka_topic_partition_list_t *door_list(const char *topic, const struct bus_p
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
 
     for (size_t i = 0; i < count; i++) {
-        rd_kafka_topic_partition_t *p =
-            rd_kafka_topic_partition_list_add(list, topic, positions[i].partition);
-
-        p->offset = positions[i].offset;
-        if (positions[i].note.len == 0)
-            continue;
-        p->metadata = str_dup(positions[i].note); /* librdkafka frees it */
-        if (!p->metadata) { /* a position without its note would be another one */
-            rd_kafka_topic_partition_list_destroy(list);
-            return NULL;
-        }
-        p->metadata_size = positions[i].note.len;
+        rd_kafka_topic_partition_list_add(list, topic, positions[i].partition)->offset =
+            positions[i].offset;
     }
     return list;
 }

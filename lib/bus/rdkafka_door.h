@@ -23,7 +23,7 @@ void door_close(void (*close)(void *handle), void *handle);
 int door_error(rd_kafka_resp_err_t err);
 /* Takes `error` over; 0 for NULL. */
 int door_error_done(rd_kafka_error_t *error, struct why *reterr_why);
-/* Caller destroys. NULL: no memory for a note. */
+/* Caller destroys. */
 rd_kafka_topic_partition_list_t *door_list(const char *topic, const struct bus_position *positions,
                                            size_t count);
 /* Fills an input from a message, which the caller keeps until the next poll. */

@@ -20,7 +20,7 @@ int bus_read_to_end(const struct bus_settings *settings, const char *topic, int3
 {
     AUTO(bus_reader_close) struct bus_reader *reader = NULL;
     int64_t low, high, deadline_ms = bus_clock_ms() + timeout_ms;
-    struct bus_position position = {partition, from, STR_NONE};
+    struct bus_position position = {partition, from};
     int r = high_watermark(settings, topic, partition, &low, &high, reterr_why);
 
     if (r < 0)

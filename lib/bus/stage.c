@@ -9,18 +9,19 @@
  * librdkafka 2.0.2 aborts the process when that comes too soon after its last assignment ("rktp->rktp_started"). The
  * group does not notice: the new consumer is the same static member, and gets the same partitions.
  *
- * Where a group stands decides whether events are doubled, and its coordinator may say an older offset than the committed one, or
- * none, while it loads the group (docs/decisions/0004). So what it said is believed only when it still says so after the first offsets
- * of a new assignment were written, and never below what we have committed ourselves.
+ * Where a partition is begun decides whether events are doubled. The log of positions says it (positions.h); the group's
+ * word counts only where that has never heard of the partition.
  */
 #include "bus/stage.h"
 
+#include "bus/positions.h"
 #include "log/log.h"
 
 struct stage_partition {
     int32_t partition;
     int64_t committed;          /* where the next transaction's input begins */
     int64_t next;               /* behind what was read */
+    int64_t told;               /* the group's committed offset: others look at it */
     struct tally kept, counted; /* up to `committed`, up to `next` */
 };
 
@@ -29,15 +30,16 @@ struct bus_stage {
     struct bus_stage_owner owner;
     struct bus_consumer *consumer;
     struct bus_producer *producer;
+    struct positions *positions;
+    char *generation; /* of the topic, as of the last assignment */
     struct stage_partition partitions[BUS_PARTITIONS_MAX];
     size_t partition_count;
     bool assigned;     /* told to the owner, and reading */
-    bool confirmed;    /* where the partitions were begun is where the group stood */
     bool open;         /* a transaction is */
     int64_t opened_ms; /* when it was begun */
     int64_t idle_commit_ms;
-    size_t records;                      /* in it */
-    int64_t reached[BUS_PARTITIONS_MAX]; /* by partition: we have committed it */
+    int64_t tell_ms; /* then the group is told all offsets once more */
+    size_t records;  /* in it */
 };
 
 static int open_handles(struct bus_stage *s, struct why *reterr_why)
@@ -60,7 +62,7 @@ static void close_handles(struct bus_stage *s)
     s->consumer = NULL;
     s->producer = NULL;
     s->partition_count = s->records = 0;
-    s->assigned = s->confirmed = s->open = false;
+    s->assigned = s->open = false;
 }
 
 int bus_stage_open(const struct bus_stage_settings *settings, const struct bus_stage_owner *owner,
@@ -73,7 +75,8 @@ int bus_stage_open(const struct bus_stage_settings *settings, const struct bus_s
         return -ERR_NOMEM;
     s->settings = *settings;
     s->owner = *owner;
-    r = open_handles(s, reterr_why);
+    s->positions = positions_new(settings->group, settings->topic);
+    r = s->positions ? open_handles(s, reterr_why) : -ERR_NOMEM;
     if (r < 0) {
         bus_stage_close(s);
         return r;
@@ -87,6 +90,8 @@ void bus_stage_close(struct bus_stage *s)
     if (!s)
         return;
     close_handles(s);
+    positions_free(s->positions);
+    free(s->generation);
     free(s);
 }
 
@@ -111,63 +116,54 @@ static int give_up(struct bus_stage *s, int r)
     return r;
 }
 
-/* Asked behind offsets that the group's coordinator has just written: it refuses to while it knows less than the log of all
- * groups. Nobody else has moved the partitions since they are ours. */
-static int confirm_start(struct bus_stage *s, struct why *reterr_why)
+/* They are in the log before the group hears of it: whoever is given our partitions behind that finds them there, or an open
+ * transaction to wait for. */
+static int write_positions(struct bus_stage *s, struct why *reterr_why)
 {
-    AUTO(bus_admin_close) struct bus_admin *admin = NULL;
-    int64_t told[BUS_PARTITIONS_MAX];
-    int32_t count = 0;
-    int r = bus_admin_open(&s->settings.bus, &admin, reterr_why);
+    struct topic_name log = topic_name(TOPIC_POSITIONS, STR_NONE);
+    struct position_record record;
+    int r = 0;
 
-    for (size_t i = 0; i < s->partition_count; i++)
-        count = MAX_OF(count, s->partitions[i].partition + 1);
-    if (r == 0)
-        r = bus_admin_committed(admin, s->settings.group, s->settings.topic, count, told,
-                                reterr_why);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < s->partition_count; i++) {
-        const struct stage_partition *p = &s->partitions[i];
-        int64_t stands = told[p->partition] == BUS_OFFSET_NONE ? 0 : told[p->partition];
-
-        if (stands != p->committed)
-            return why_set(reterr_why, -ERR_ABORTED,
-                           "%s/%d was begun at %lld, and group %s stands at %lld",
-                           s->settings.topic, p->partition, (long long)p->committed,
-                           s->settings.group, (long long)stands);
-    }
-    s->confirmed = true;
-    return 0;
-}
-
-static int commit_offsets(struct bus_stage *s, struct why *reterr_why)
-{
-    struct bus_position positions[BUS_PARTITIONS_MAX];
-    AUTO_FREE char(*notes)[TALLY_TEXT_SIZE] = calloc(s->partition_count + 1, sizeof(*notes));
-    size_t count = 0;
-    int64_t deadline_ms = bus_clock_ms() + STAGE_COMMIT_WAIT_MS;
-    int r;
-
-    if (!notes)
-        return -ERR_ABORTED;
-    for (size_t i = 0; i < s->partition_count; i++) {
+    for (size_t i = 0; i < s->partition_count && r == 0; i++) {
         const struct stage_partition *p = &s->partitions[i];
 
         if (p->next == p->committed)
             continue;
-        if (tally_render(&p->counted, notes[count]) < 0)
-            return why_set(reterr_why, -ERR_ABORTED, "too many kinds of outcomes are counted");
-        positions[count] = (struct bus_position){p->partition, p->next, str_from(notes[count])};
-        count++;
+        r = positions_record(s->positions, str_from(s->generation), p->partition, p->next,
+                             &p->counted, &record);
+        if (r == 0)
+            r = bus_stage_write(s, log.text, str_from(record.key), str_from(record.value), NULL, 0);
     }
-    r = count ? bus_send_offsets(s->producer, s->consumer, positions, count, BUS_CALL_TIMEOUT_MS,
-                                 reterr_why)
-              : 0;
+    if (r == 0)
+        r = bus_producer_flush(s->producer, BUS_CALL_TIMEOUT_MS);
+    return r < 0 ? why_set(reterr_why, r, "cannot write where %s stands", s->settings.group) : 0;
+}
+
+static int send_offsets(struct bus_stage *s, struct why *reterr_why)
+{
+    struct bus_position positions[BUS_PARTITIONS_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < s->partition_count; i++) {
+        const struct stage_partition *p = &s->partitions[i];
+
+        if (p->next != p->told)
+            positions[count++] = (struct bus_position){p->partition, p->next};
+    }
+    return count ? bus_send_offsets(s->producer, s->consumer, positions, count, BUS_CALL_TIMEOUT_MS,
+                                    reterr_why)
+                 : 0;
+}
+
+static int commit_all(struct bus_stage *s, struct why *reterr_why)
+{
+    int64_t deadline_ms = bus_clock_ms() + STAGE_COMMIT_WAIT_MS;
+    int r = write_positions(s, reterr_why);
+
+    if (r == 0)
+        r = send_offsets(s, reterr_why);
     if (r < 0)
         return r == -ERR_FENCED ? r : -ERR_ABORTED;
-    if (count && !s->confirmed && confirm_start(s, reterr_why) < 0)
-        return -ERR_ABORTED;
     do {
         r = bus_commit(s->producer, BUS_CALL_TIMEOUT_MS, reterr_why);
     } while (r < 0 && r != -ERR_FENCED && r != -ERR_ABORTED && bus_clock_ms() < deadline_ms);
@@ -176,13 +172,12 @@ static int commit_offsets(struct bus_stage *s, struct why *reterr_why)
 
 static int commit(struct bus_stage *s, struct why *reterr_why)
 {
-    int r = commit_offsets(s, reterr_why);
+    int r = commit_all(s, reterr_why);
 
     if (r < 0)
         return give_up(s, r == -ERR_ABORTED ? r : -ERR_FENCED);
     for (size_t i = 0; i < s->partition_count; i++) {
-        s->partitions[i].committed = s->partitions[i].next;
-        s->reached[s->partitions[i].partition] = s->partitions[i].next;
+        s->partitions[i].committed = s->partitions[i].told = s->partitions[i].next;
         s->partitions[i].kept = s->partitions[i].counted;
     }
     s->open = false;
@@ -190,6 +185,16 @@ static int commit(struct bus_stage *s, struct why *reterr_why)
     s->idle_commit_ms = bus_clock_ms() + STAGE_IDLE_COMMIT_MS;
     s->owner.committed(s->owner.arg);
     return 0;
+}
+
+/* Its coordinator may have forgotten what it was told, and partitions that nobody writes to have nothing new to tell. */
+static void doubt_group(struct bus_stage *s)
+{
+    if (bus_clock_ms() < s->tell_ms)
+        return;
+    s->tell_ms = bus_clock_ms() + STAGE_TELL_MS;
+    for (size_t i = 0; i < s->partition_count; i++)
+        s->partitions[i].told = BUS_OFFSET_NONE;
 }
 
 static int begin(struct bus_stage *s, struct why *reterr_why)
@@ -207,7 +212,7 @@ static int begin(struct bus_stage *s, struct why *reterr_why)
 }
 
 /* Markers and aborted records move the position without a record: commit that too, so that whoever
- * asks whether we have passed an offset sees it (delivery protocol, rule 19). */
+ * asks whether we have passed an offset sees it (delivery protocol, rule 19). Likewise what the group may have forgotten. */
 static int commit_if_idle(struct bus_stage *s, struct why *reterr_why)
 {
     bool moved = false;
@@ -216,7 +221,7 @@ static int commit_if_idle(struct bus_stage *s, struct why *reterr_why)
     if (s->open || bus_clock_ms() < s->idle_commit_ms)
         return 0;
     for (size_t i = 0; i < s->partition_count; i++)
-        moved |= s->partitions[i].next != s->partitions[i].committed;
+        moved |= s->partitions[i].next != s->partitions[i].told;
     s->idle_commit_ms = bus_clock_ms() + STAGE_IDLE_COMMIT_MS;
     if (!moved)
         return 0;
@@ -224,75 +229,89 @@ static int commit_if_idle(struct bus_stage *s, struct why *reterr_why)
     return r < 0 ? r : commit(s, reterr_why);
 }
 
-static void begin_partition(struct bus_stage *s, int32_t partition, int64_t offset, struct str note)
+static void begin_partition(struct bus_stage *s, const struct bus_position *start, int64_t told,
+                            struct str tally)
 {
     struct stage_partition *p = &s->partitions[s->partition_count++];
 
-    *p = (struct stage_partition){.partition = partition, .committed = offset, .next = offset};
-    if (tally_parse(note, s->settings.kinds, &p->kept) < 0)
-        tally_begin(&p->kept, s->settings.kinds, offset);
+    *p = (struct stage_partition){.partition = start->partition,
+                                  .committed = start->offset,
+                                  .next = start->offset,
+                                  .told = told};
+    if (tally_parse(tally, s->settings.kinds, &p->kept) < 0)
+        tally_begin(&p->kept, s->settings.kinds, start->offset);
     p->counted = p->kept;
 }
 
-/* Where a partition goes on: at its committed offset, which has to lie in the log and not below what we know of it. */
-static int find_start(struct bus_stage *s, struct bus_admin *admin,
-                      const struct bus_position *given, int64_t *ret_offset, struct why *reterr_why)
+/* Where a partition goes on: it has to lie in the log. */
+static int find_start(struct bus_stage *s, struct bus_admin *admin, int32_t partition,
+                      int64_t stands, int64_t *ret_offset, struct why *reterr_why)
 {
     const char *topic = s->settings.topic;
-    int64_t low, high, reached = s->reached[given->partition];
-    int64_t stands = given->offset == BUS_OFFSET_NONE ? 0 : given->offset;
-    int r;
+    int64_t low, high;
+    int r = bus_admin_watermarks(admin, topic, partition, &low, &high, reterr_why);
 
-    if (stands < reached)
-        return why_set(
-            reterr_why, -ERR_UNAVAILABLE,
-            "group %s says that it stands at %lld of %s/%d, where we have committed %lld",
-            s->settings.group, (long long)stands, topic, given->partition, (long long)reached);
-    r = bus_admin_watermarks(admin, topic, given->partition, &low, &high, reterr_why);
     if (r < 0)
         return r;
-    if (bus_first_offset(given->offset, low, ret_offset) < 0)
+    if (bus_first_offset(stands, low, ret_offset) < 0)
         return why_set(reterr_why, -ERR_RANGE,
                        "%s/%d begins at %lld and group %s has no committed offset: records were "
                        "there and are gone",
-                       topic, given->partition, (long long)low, s->settings.group);
+                       topic, partition, (long long)low, s->settings.group);
     if (*ret_offset < low)
         return why_set(reterr_why, -ERR_RANGE,
                        "%s/%d has no offset %lld any more: records were lost before they were read",
-                       topic, given->partition, (long long)*ret_offset);
+                       topic, partition, (long long)*ret_offset);
     if (*ret_offset > high)
         return why_set(
             reterr_why, -ERR_RANGE,
             "%s/%d ends at %lld, before the committed offset %lld: the log was truncated", topic,
-            given->partition, (long long)high, (long long)*ret_offset);
+            partition, (long long)high, (long long)*ret_offset);
     return 0;
+}
+
+/* Where we stand first, then what the owner reads: nothing is missing there that lies before our first record (rule 3). */
+static int find_generation(struct bus_stage *s, struct why *reterr_why)
+{
+    struct str generation;
+    int r = positions_read(s->positions, &s->settings.bus, reterr_why);
+
+    if (r == 0)
+        r = s->owner.generation(s->owner.arg, &generation, reterr_why);
+    if (r < 0)
+        return r;
+    free(s->generation);
+    s->generation = str_dup(generation);
+    return s->generation ? 0 : -ERR_NOMEM;
 }
 
 static int take_assignment(struct bus_stage *s, const struct bus_input *input,
                            struct why *reterr_why)
 {
     AUTO(bus_admin_close) struct bus_admin *admin = NULL;
-    struct bus_position positions[BUS_PARTITIONS_MAX];
+    struct bus_position starts[BUS_PARTITIONS_MAX];
     int r = bus_admin_open(&s->settings.bus, &admin, reterr_why);
 
-    if (r < 0)
-        return r;
+    if (r == 0)
+        r = find_generation(s, reterr_why);
     CHECK(input->position_count <= BUS_PARTITIONS_MAX);
     s->partition_count = 0;
-    s->confirmed = false;
-    for (size_t i = 0; i < input->position_count; i++) {
+    for (size_t i = 0; i < input->position_count && r == 0; i++) {
         const struct bus_position *given = &input->positions[i];
-        int64_t offset;
+        int64_t stands = given->offset;
+        struct str tally = STR_NONE;
 
-        r = find_start(s, admin, given, &offset, reterr_why);
-        if (r < 0)
-            return r;
-        positions[i] = (struct bus_position){given->partition, offset, STR_NONE};
-        begin_partition(s, given->partition, offset, given->note);
+        (void)positions_find(s->positions, str_from(s->generation), given->partition, &stands,
+                             &tally);
+        starts[i].partition = given->partition;
+        r = find_start(s, admin, given->partition, stands, &starts[i].offset, reterr_why);
+        if (r == 0)
+            begin_partition(s, &starts[i], given->offset, tally);
     }
-    r = s->owner.assigned(s->owner.arg, positions, input->position_count, reterr_why);
     if (r == 0)
-        r = bus_consumer_assign(s->consumer, positions, input->position_count);
+        r = s->owner.assigned(s->owner.arg, starts, input->position_count, reterr_why);
+    if (r == 0)
+        r = bus_consumer_assign(s->consumer, starts, input->position_count);
     if (r == 0)
         s->assigned = true;
     return r;
@@ -387,6 +406,7 @@ int bus_stage_step(struct bus_stage *s, int timeout_ms, struct why *reterr_why)
             if (input.kind == BUS_INPUT_NONE)
                 break;
         }
+        doubt_group(s);
         if (s->open &&
             (bus_clock_ms() - s->opened_ms >= STAGE_COMMIT_MS || s->records >= STAGE_RECORDS_MAX))
             r = commit(s, reterr_why);

@@ -1,15 +1,16 @@
 /* stage.h - one topic in, others out, exactly once: what normalizer and router stand on (lib/relay).
  *
  * Outputs and input offsets are committed in one Kafka transaction, at most STAGE_COMMIT_MS after its
- * first record. The stage calls its owner back:
+ * first record, and with them where the stage stands in its topic (docs/decisions/0006). The stage calls its owner back:
  *
- *     assigned    partitions are ours, from these offsets: read whatever state they need
+ *     generation  partitions are ours, and where they stand is read: which life of the topic is this?
+ *     assigned    they are begun at these offsets: read whatever state they need
  *     record      a record: decide, call bus_stage_write() for each output
  *     committed   all since the last committed() is durable
  *     aborted     all since the last committed() never was: forget what was learned from it
  *
  * The race that needs care: a transaction fails while the consumer's position is ahead of it. So after any
- * failure both handles are made anew, and the partitions are assigned again, from their committed offsets; the records
+ * failure both handles are made anew, and the partitions are assigned again, from where they stand; the records
  * come again.
  *
  * Layer: I/O. DEPS as bus.h.
@@ -23,12 +24,15 @@
 #define STAGE_COMMIT_MS      100   /* from the first record of a transaction to its commit */
 #define STAGE_RECORDS_MAX    50000 /* in one transaction */
 #define STAGE_IDLE_COMMIT_MS 1000  /* positions past markers and nothing else */
+#define STAGE_TELL_MS        30000 /* from telling the group all offsets to telling them again */
 #define STAGE_COMMIT_WAIT_MS 15000 /* a commit that takes longer is given up and retried */
 
 struct bus_stage;
 
 struct bus_stage_owner {
     void *arg;
+    /* *ret is borrowed until the next call: "" is none. Also the moment to read `control` to its end (rule 3). */
+    int (*generation)(void *arg, struct str *ret, struct why *reterr_why);
     int (*assigned)(void *arg, const struct bus_position *positions, size_t count,
                     struct why *reterr_why);
     /* < 0 ends bus_stage_step() with that error and aborts. */
@@ -63,7 +67,7 @@ MUST_CHECK int bus_stage_write(struct bus_stage *stage, const char *topic, struc
                                struct str value, const struct bus_header *headers,
                                size_t header_count);
 
-/* From `record` only: this is what became of it. Kept with the input's offset (lib/tally). */
+/* From `record` only: this is what became of it. Kept with where the stage stands (lib/tally). */
 void bus_stage_count(struct bus_stage *stage, int32_t partition, size_t kind);
 /* What is committed of each partition that is held. */
 typedef void bus_stage_tally_fn(void *arg, int32_t partition, int64_t offset,

@@ -3,20 +3,23 @@
 
 #include <stdio.h>
 
-#define RECORD_BYTES_MAX   (1024 * 1024)
+#define RECORD_BYTES_MAX        (1024 * 1024)
 /* A rejected record is the whole raw one, and headers. */
-#define REJECTED_BYTES_MAX (2 * RECORD_BYTES_MAX)
+#define REJECTED_BYTES_MAX      (2 * RECORD_BYTES_MAX)
+/* Compaction leaves the last segment alone, and whoever is given partitions reads all of the log. */
+#define POSITIONS_SEGMENT_BYTES (8 << 20)
 
 static const struct {
     const char *name;
     struct topic_settings settings;
 } topics[TOPIC_KIND_COUNT] = {
-    [TOPIC_RAW] = {"raw", {true, false, 7 * TOPIC_DAY_MS, RECORD_BYTES_MAX}},
-    [TOPIC_EVENTS] = {"events", {true, false, 7 * TOPIC_DAY_MS, RECORD_BYTES_MAX}},
-    [TOPIC_REJECTED] = {"rejected", {true, false, 30 * TOPIC_DAY_MS, REJECTED_BYTES_MAX}},
-    [TOPIC_NOTIFICATIONS] = {"notifications", {true, false, 7 * TOPIC_DAY_MS, RECORD_BYTES_MAX}},
-    [TOPIC_GLOBAL] = {"global", {false, false, 7 * TOPIC_DAY_MS, RECORD_BYTES_MAX}},
-    [TOPIC_CONTROL] = {"control", {false, true, -1, RECORD_BYTES_MAX}},
+    [TOPIC_RAW] = {"raw", {true, false, 7 * TOPIC_DAY_MS, RECORD_BYTES_MAX, 0}},
+    [TOPIC_EVENTS] = {"events", {true, false, 7 * TOPIC_DAY_MS, RECORD_BYTES_MAX, 0}},
+    [TOPIC_REJECTED] = {"rejected", {true, false, 30 * TOPIC_DAY_MS, REJECTED_BYTES_MAX, 0}},
+    [TOPIC_NOTIFICATIONS] = {"notifications", {true, false, 7 * TOPIC_DAY_MS, RECORD_BYTES_MAX, 0}},
+    [TOPIC_GLOBAL] = {"global", {false, false, 7 * TOPIC_DAY_MS, RECORD_BYTES_MAX, 0}},
+    [TOPIC_CONTROL] = {"control", {false, true, -1, RECORD_BYTES_MAX, 0}},
+    [TOPIC_POSITIONS] = {"positions", {false, true, -1, RECORD_BYTES_MAX, POSITIONS_SEGMENT_BYTES}},
 };
 
 bool region_valid(struct str region)

@@ -20,7 +20,8 @@ enum topic_kind {
     TOPIC_REJECTED,      /* rejected.<region>: what could not be used, bytes, reason, origin */
     TOPIC_NOTIFICATIONS, /* notifications.<region>: an object was delivered */
     TOPIC_GLOBAL,        /* global: events of global services, on their way to home regions */
-    TOPIC_CONTROL, /* control: accounts, keys, trails, generations; compacted, one partition */
+    TOPIC_CONTROL,   /* control: accounts, keys, trails, generations; compacted, one partition */
+    TOPIC_POSITIONS, /* positions: where normalizers and routers stand; compacted, one partition */
     TOPIC_KIND_COUNT,
 };
 
@@ -34,6 +35,7 @@ struct topic_settings {
     bool compacted; /* by key, one partition */
     int64_t retention_ms;
     int record_bytes_max;
+    int segment_bytes; /* 0: as the brokers have it */
 };
 
 /* A region id of ours: 1 to REGION_SIZE_MAX of a-z 0-9 -. */

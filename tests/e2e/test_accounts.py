@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 import ledger
@@ -208,7 +208,10 @@ def test_events_that_the_history_never_met_are_an_alarm_that_says_where(watched)
 
 
 def move_offset(stack, group, topic, partition, offset):
-    """By hand, as an operator might; possible once the group has forgotten its members."""
+    """By hand, as an operator might: the stage's own position is taken back, and the group's is set, once it has forgotten its members."""
+    producer = Producer({"bootstrap.servers": stack.env["TRAILBUS_KAFKA"], "log_level": 2})
+    producer.produce("positions", key=f"{group}/{topic}/{partition}")
+    assert producer.flush(60) == 0
     admin = AdminClient({"bootstrap.servers": stack.env["TRAILBUS_KAFKA"], "log_level": 2})
     asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition, offset)])
 

@@ -43,7 +43,7 @@ static size_t waiting(struct stage *s, const int64_t *committed, struct bus_posi
         if (committed[p] >= s->ends[p])
             s->ends[p] = -1;
         if (s->ends[p] >= 0)
-            ret[count++] = (struct bus_position){p, MAX_OF(committed[p], s->starts[p]), STR_NONE};
+            ret[count++] = (struct bus_position){p, MAX_OF(committed[p], s->starts[p])};
     }
     return count;
 }

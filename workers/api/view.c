@@ -49,7 +49,7 @@ int service_load(struct service *s, struct why *reterr_why)
 static int follow_once(struct service *s, const bool *stop, struct why *why)
 {
     struct topic_name topic = topic_name(TOPIC_CONTROL, STR_NONE);
-    struct bus_position position = {0, s->control_next, STR_NONE};
+    struct bus_position position = {0, s->control_next};
     AUTO(bus_reader_close) struct bus_reader *reader = NULL;
     int r = bus_reader_open(&s->bus, topic.text, true, &position, 1, &reader, why);
 

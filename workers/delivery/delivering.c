@@ -162,7 +162,7 @@ static int take_partition(struct worker *w, struct bus_admin *admin,
             reterr_why, -ERR_RANGE,
             "%s/%d ends at %lld, before the committed offset %lld: the log was truncated",
             w->topic.text, committed->partition, (long long)high, (long long)offset);
-    *ret = (struct bus_position){committed->partition, MAX_OF(offset, low), STR_NONE};
+    *ret = (struct bus_position){committed->partition, MAX_OF(offset, low)};
     w->mine[w->mine_count++] = committed->partition;
     w->next[committed->partition] = ret->offset;
     return delivery_assign(w->delivery, committed->partition, low, high, ret->offset);
@@ -358,7 +358,7 @@ static void queue_counts(struct worker *w, const struct delivery_effect *e)
 
 static void catch_up(struct worker *w, int32_t partition, int64_t offset)
 {
-    struct bus_position position = {partition, offset, STR_NONE};
+    struct bus_position position = {partition, offset};
     struct bus_reader **reader = &w->catching_up[partition];
     struct why why = {0};
     int r = *reader ? bus_reader_seek(*reader, &position, 1)
@@ -372,7 +372,7 @@ static void catch_up(struct worker *w, int32_t partition, int64_t offset)
 
 static void commit(struct worker *w, int32_t partition, int64_t offset)
 {
-    struct bus_position position = {partition, offset, STR_NONE};
+    struct bus_position position = {partition, offset};
 
     if (bus_consumer_commit(w->consumer, &position, 1, false) < 0)
         log_debug("the offset of %s/%d was not committed", w->topic.text, partition);

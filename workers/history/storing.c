@@ -155,7 +155,7 @@ static int take_assignment(struct worker *w, const struct bus_input *input, stru
                             reterr_why);
         if (r < 0)
             return r;
-        positions[i] = (struct bus_position){number, w->parts[number].next, STR_NONE};
+        positions[i] = (struct bus_position){number, w->parts[number].next};
     }
     r = bus_consumer_assign(w->consumer, positions, count);
     if (r < 0)
@@ -178,7 +178,7 @@ static int commit_group(struct worker *w, bool wait)
 
     for (int32_t i = 0; i < BUS_PARTITIONS_MAX; i++)
         if (w->parts[i].writer)
-            positions[count++] = (struct bus_position){i, w->parts[i].next, STR_NONE};
+            positions[count++] = (struct bus_position){i, w->parts[i].next};
     return bus_consumer_commit(w->consumer, positions, count, wait);
 }
 

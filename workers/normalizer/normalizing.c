@@ -225,9 +225,10 @@ static int apply_control(void *arg, const struct bus_record *record)
     return r == -ERR_NOMEM ? r : 0;
 }
 
-/* The raw topic's generation goes into events' origins and derived ids. */
-static int read_generation(struct worker *w, struct why *reterr_why)
+/* The raw topic's generation also goes into events' origins and derived ids. */
+static int generation(void *arg, struct str *ret, struct why *reterr_why)
 {
+    struct worker *w = arg;
     struct topic_name control = topic_name(TOPIC_CONTROL, STR_NONE);
     int64_t next;
     int r = bus_read_to_end(&w->bus, control.text, 0, 0, CONTROL_TIMEOUT_MS, apply_control,
@@ -235,7 +236,7 @@ static int read_generation(struct worker *w, struct why *reterr_why)
 
     if (r < 0)
         return r;
-    w->generation = control_generation(w->control, str_from(w->raw.text));
+    *ret = w->generation = control_generation(w->control, str_from(w->raw.text));
     if (w->generation.len == 0)
         return why_set(reterr_why, -ERR_CONFIG,
                        "control knows no generation of %s: run `trailctl topics apply`",
@@ -285,7 +286,7 @@ static int assigned(void *arg, const struct bus_position *positions, size_t coun
                     struct why *reterr_why)
 {
     struct worker *w = arg;
-    int r = read_generation(w, reterr_why);
+    int r = 0;
 
     for (size_t i = 0; i < BUS_PARTITIONS_MAX; i++) {
         window_free(w->windows[i]);
@@ -358,7 +359,8 @@ static void set_up_relay(struct worker *w)
 {
     struct relay_settings *s = &w->relay.settings;
 
-    w->relay.owner = (struct bus_stage_owner){w, assigned, run_record, committed, aborted};
+    w->relay.owner =
+        (struct bus_stage_owner){w, generation, assigned, run_record, committed, aborted};
     *s = (struct relay_settings){.worker = STR("normalizer"),
                                  .bus = w->bus,
                                  .topic = w->raw.text,

@@ -120,6 +120,26 @@ static int apply_control(void *arg, const struct bus_record *record)
     return r == -ERR_NOMEM || r == -ERR_LIMIT ? r : 0;
 }
 
+/* `control` to its end, behind where the group stands (rule 3). */
+static int generation(void *arg, struct str *ret, struct why *reterr_why)
+{
+    struct worker *w = arg;
+    struct topic_name control = topic_name(TOPIC_CONTROL, STR_NONE);
+    int r;
+
+    router_free(w->router); /* it reads what changes now */
+    w->router = NULL;
+    r = bus_read_to_end(&w->bus, control.text, 0, w->control_next, CONTROL_TIMEOUT_MS,
+                        apply_control, w, &w->control_next, reterr_why);
+    if (r < 0)
+        return r;
+    *ret = control_generation(w->control, str_from(w->global.text));
+    return ret->len ? 0
+                    : why_set(reterr_why, -ERR_CONFIG,
+                              "control knows no generation of %s: run `trailctl topics apply`",
+                              w->global.text);
+}
+
 static int open_core(struct worker *w, struct why *reterr_why)
 {
     AUTO(bus_admin_close) struct bus_admin *admin = NULL;
@@ -129,13 +149,8 @@ static int open_core(struct worker *w, struct why *reterr_why)
         .regions = w->config->topology.regions.at,
         .region_count = w->config->topology.regions.count,
     };
-    int r;
+    int r = bus_admin_open(&w->bus, &admin, reterr_why);
 
-    if (settings.generation.len == 0)
-        return why_set(reterr_why, -ERR_CONFIG,
-                       "control knows no generation of %s: run `trailctl topics apply`",
-                       w->global.text);
-    r = bus_admin_open(&w->bus, &admin, reterr_why);
     if (r == 0)
         r = bus_admin_partitions(admin, w->global.text, &settings.partition_count, reterr_why);
     if (r < 0)
@@ -148,16 +163,9 @@ static int assigned(void *arg, const struct bus_position *positions, size_t coun
                     struct why *reterr_why)
 {
     struct worker *w = arg;
-    struct topic_name control = topic_name(TOPIC_CONTROL, STR_NONE);
-    int r;
+    int r = open_core(w, reterr_why);
 
     (void)positions;
-    router_free(w->router);
-    w->router = NULL;
-    r = bus_read_to_end(&w->bus, control.text, 0, w->control_next, CONTROL_TIMEOUT_MS,
-                        apply_control, w, &w->control_next, reterr_why);
-    if (r == 0)
-        r = open_core(w, reterr_why);
     if (r == 0)
         log_info("%zu partitions of %s are ours", count, w->global.text);
     return r;
@@ -182,7 +190,8 @@ static void set_up_relay(struct worker *w)
 {
     struct relay_settings *s = &w->relay.settings;
 
-    w->relay.owner = (struct bus_stage_owner){w, assigned, run_record, committed, aborted};
+    w->relay.owner =
+        (struct bus_stage_owner){w, generation, assigned, run_record, committed, aborted};
     *s = (struct relay_settings){.worker = STR("router"),
                                  .bus = w->bus,
                                  .topic = w->global.text,

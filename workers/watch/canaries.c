@@ -212,7 +212,7 @@ static int publish(struct flock *f, struct field *field)
 static int open_reader(struct flock *f, struct field *field, struct why *why)
 {
     AUTO(bus_admin_close) struct bus_admin *admin = NULL;
-    struct bus_position position = {.note = STR_NONE};
+    struct bus_position position = {0};
     int32_t count;
     int64_t low, high;
     int r;

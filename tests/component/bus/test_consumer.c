@@ -97,7 +97,7 @@ static void read_a_record(struct bus_consumer *consumer)
     assert_int_equal(input.kind, BUS_INPUT_ASSIGNED);
     assert_int_equal(input.position_count, PARTITIONS);
     for (size_t i = 0; i < PARTITIONS; i++)
-        positions[i] = (struct bus_position){input.positions[i].partition, 0, STR_NONE};
+        positions[i] = (struct bus_position){input.positions[i].partition, 0};
     assert_int_equal(bus_consumer_assign(consumer, positions, PARTITIONS), 0);
     do
         assert_int_equal(next(consumer, &input), 0);

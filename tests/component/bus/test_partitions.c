@@ -64,6 +64,13 @@ static void a_topic_of_more_partitions_than_there_can_be_is_refused(void **state
                   STR("topic more has 1025 partitions, and there cannot be more than 1024"));
 }
 
+static int generation(void *arg, struct str *ret, struct why *w)
+{
+    (void)arg, (void)w;
+    *ret = STR("first");
+    return 0;
+}
+
 static int assigned(void *arg, const struct bus_position *positions, size_t count, struct why *w)
 {
     int *assignments = arg;
@@ -89,7 +96,7 @@ static void a_stage_of_such_a_topic_ends_and_works_on_none_of_it(void **state)
     static const struct tally_kinds kinds = {{"passed"}, 1};
     struct bus_stage_settings s = {settings(), "more", "group", "group.1", &kinds};
     int assignments = 0, r = 0;
-    struct bus_stage_owner calls = {&assignments, assigned, take, settled, settled};
+    struct bus_stage_owner calls = {&assignments, generation, assigned, take, settled, settled};
     AUTO(bus_stage_close) struct bus_stage *stage = NULL;
     int64_t until_ms = bus_clock_ms() + WAIT_MS;
 

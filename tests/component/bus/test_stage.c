@@ -1,5 +1,5 @@
 /* test_stage.c - a stage passes each record on once, though its owner gives up again and again, and though its group's
- * coordinator says an old offset (docs/decisions/0004).
+ * coordinator says an old offset (docs/decisions/0006).
  *
  * services: kafka
  */
@@ -21,6 +21,7 @@ static const struct tally_kinds kinds = {{"passed"}, 1};
 struct owner {
     struct bus_stage *stage;
     const char *to;
+    struct str generation;
     bool refuses[RECORDS];
     int assignments, committed, pending;
 };
@@ -34,10 +35,14 @@ static void make_topics(const char *from, const char *to, int partitions)
 {
     AUTO(bus_admin_close) struct bus_admin *admin = NULL;
     struct bus_settings s = settings("test");
+    struct topic_name positions = topic_name(TOPIC_POSITIONS, STR_NONE);
+    int r;
 
     assert_ok(bus_admin_open(&s, &admin, &why), why);
     assert_ok(bus_admin_create(admin, from, partitions, 1, topic_settings(TOPIC_RAW), &why), why);
     assert_ok(bus_admin_create(admin, to, 1, 1, topic_settings(TOPIC_EVENTS), &why), why);
+    r = bus_admin_create(admin, positions.text, 1, 1, topic_settings(TOPIC_POSITIONS), &why);
+    assert_true(r == 0 || r == -ERR_EXISTS);
 }
 
 static void publish(const char *topic, int first, int end)
@@ -54,6 +59,13 @@ static void publish(const char *topic, int first, int end)
                   why);
     }
     assert_ok(bus_producer_flush(producer, WAIT_MS), why);
+}
+
+static int generation(void *arg, struct str *ret, struct why *w)
+{
+    (void)w;
+    *ret = ((struct owner *)arg)->generation;
+    return 0;
 }
 
 static int assigned(void *arg, const struct bus_position *positions, size_t count, struct why *w)
@@ -107,7 +119,7 @@ static int note_record(void *arg, const struct bus_record *record)
 
 static void open_stage(struct owner *owner, const struct bus_stage_settings *s)
 {
-    struct bus_stage_owner calls = {owner, assigned, take, committed, aborted};
+    struct bus_stage_owner calls = {owner, generation, assigned, take, committed, aborted};
 
     assert_ok(bus_stage_open(s, &calls, &owner->stage, &why), why);
 }
@@ -146,7 +158,7 @@ static void a_stage_that_gives_up_again_and_again_passes_each_record_once(void *
 {
     struct topic_name from = topic_name(TOPIC_RAW, STR("cn-hangzhou"));
     struct topic_name to = topic_name(TOPIC_EVENTS, STR("cn-hangzhou"));
-    struct owner owner = {.to = to.text};
+    struct owner owner = {.to = to.text, .generation = STR("first")};
     struct bus_stage_settings s = {settings("test"), from.text, "trailbus.test", "trailbus.test.1",
                                    &kinds};
 
@@ -164,104 +176,127 @@ static void a_stage_that_gives_up_again_and_again_passes_each_record_once(void *
 
 /* ---- a group that is said to stand elsewhere ------------------------------------------------------------- */
 
-/* Another member of the stage's group, without a partition, since there is one and names decide; it may commit whatever it
- * likes. What it commits once the stage has been told is what the stage was not told. */
-struct other {
-    struct bus_consumer *consumer;
-    bool member;
-};
-
-static void serve(struct other *other)
+/* Commits for a group what it likes, as its only member. */
+static void move_group(const struct bus_stage_settings *s, int64_t offset)
 {
-    struct bus_input input;
-
-    assert_ok(bus_consumer_poll(other->consumer, 50, &input), why);
-    if (input.kind == BUS_INPUT_ASSIGNED) {
-        assert_ok(bus_consumer_assign(other->consumer, NULL, 0), why);
-        other->member = input.position_count == 0;
-    } else if (input.kind == BUS_INPUT_REVOKED || input.kind == BUS_INPUT_LOST) {
-        (void)bus_consumer_unassign(other->consumer);
-        other->member = false;
-    }
-}
-
-static void commit_place(struct other *other, int64_t offset)
-{
-    struct bus_position position = {0, offset, STR_NONE};
-
-    assert_ok(bus_consumer_commit(other->consumer, &position, 1, true), why);
-}
-
-static void join(struct other *other, struct owner *owner, const struct bus_stage_settings *s)
-{
-    struct bus_settings elsewhere = settings("zz");
-    struct bus_stage_view view = {0};
+    AUTO(bus_consumer_close) struct bus_consumer *consumer = NULL;
+    struct bus_settings same = s->bus;
+    struct bus_position position = {0, offset};
+    struct bus_input input = {0};
     int64_t until_ms = bus_clock_ms() + WAIT_MS;
 
-    open_stage(owner, s);
-    assert_ok(bus_consumer_open(&elsewhere, s->topic, s->group, &other->consumer, &why), why);
-    while (!(view.assigned && other->member) && bus_clock_ms() < until_ms) {
-        serve(other);
-        (void)step(owner);
-        bus_stage_view(owner->stage, &view);
-    }
-    assert_true(view.assigned && other->member);
+    assert_ok(bus_consumer_open(&same, s->topic, s->group, &consumer, &why), why);
+    while (input.kind != BUS_INPUT_ASSIGNED && bus_clock_ms() < until_ms)
+        assert_ok(bus_consumer_poll(consumer, 50, &input), why);
+    assert_int_equal(input.kind, BUS_INPUT_ASSIGNED);
+    assert_ok(bus_consumer_assign(consumer, NULL, 0), why);
+    assert_ok(bus_consumer_commit(consumer, &position, 1, true), why);
 }
 
-static void a_stage_commits_nothing_when_it_was_told_another_place_than_its_groups(void **state)
+static int64_t group_stands(const struct bus_stage_settings *s)
+{
+    AUTO(bus_admin_close) struct bus_admin *admin = NULL;
+    int64_t offset;
+
+    assert_ok(bus_admin_open(&s->bus, &admin, &why), why);
+    assert_ok(bus_admin_committed(admin, s->group, s->topic, 1, &offset, &why), why);
+    return offset;
+}
+
+static void a_stage_goes_on_where_its_log_says_whatever_its_group_says(void **state)
 {
     struct topic_name from = topic_name(TOPIC_RAW, STR("cn-beijing"));
     struct topic_name to = topic_name(TOPIC_EVENTS, STR("cn-beijing"));
-    struct owner owner = {.to = to.text};
-    struct other other = {0};
+    struct owner owner = {.to = to.text, .generation = STR("first")};
     struct bus_stage_settings s = {settings("test"), from.text, "trailbus.told", "trailbus.told.1",
                                    &kinds};
-    int before;
+    int64_t until_ms = bus_clock_ms() + WAIT_MS;
 
     (void)state;
     make_topics(from.text, to.text, 1);
-    join(&other, &owner, &s);
-    commit_place(&other, 5);
-    before = owner.assignments;
     publish(from.text, 0, 20);
-    step_until_committed(&owner, 15);
-    assert_true(owner.assignments > before);
-    assert_once(to.text, 5, 20);
-    bus_consumer_close(other.consumer);
+    open_stage(&owner, &s);
+    step_until_committed(&owner, 20);
+    bus_stage_close(owner.stage);
+    move_group(&s, 3);
+    assert_int_equal(group_stands(&s), 3);
+    open_stage(&owner, &s);
+    while (group_stands(&s) != 20 && bus_clock_ms() < until_ms) /* others look at it */
+        (void)step(&owner);
+    assert_int_equal(group_stands(&s), 20);
+    publish(from.text, 20, 25);
+    step_until_committed(&owner, 25);
+    assert_once(to.text, 0, 25);
     bus_stage_close(owner.stage);
 }
 
-static void a_stage_waits_while_its_group_is_said_to_stand_below_what_it_has_committed(void **state)
+static void
+a_stage_whose_log_knows_nothing_of_a_partition_begins_where_its_group_stands(void **state)
 {
     struct topic_name from = topic_name(TOPIC_RAW, STR("cn-shanghai"));
     struct topic_name to = topic_name(TOPIC_EVENTS, STR("cn-shanghai"));
-    struct owner owner = {.to = to.text};
-    struct other other = {0};
-    struct bus_stage_settings s = {settings("test"), from.text, "trailbus.below",
-                                   "trailbus.below.1", &kinds};
-    int64_t until_ms = bus_clock_ms() + WAIT_MS;
-    int waits = 0, before;
+    struct owner owner = {.to = to.text, .generation = STR("first")};
+    struct bus_stage_settings s = {settings("test"), from.text, "trailbus.new", "trailbus.new.1",
+                                   &kinds};
 
     (void)state;
     make_topics(from.text, to.text, 1);
-    join(&other, &owner, &s);
     publish(from.text, 0, 20);
+    move_group(&s, 5);
+    open_stage(&owner, &s);
+    step_until_committed(&owner, 15);
+    assert_once(to.text, 5, 20);
+    bus_stage_close(owner.stage);
+}
+
+static void a_position_in_another_life_of_the_topic_says_nothing(void **state)
+{
+    struct topic_name from = topic_name(TOPIC_RAW, STR("cn-shenzhen"));
+    struct topic_name to = topic_name(TOPIC_EVENTS, STR("cn-shenzhen"));
+    struct owner before = {.to = to.text, .generation = STR("first")};
+    struct owner after = {.to = to.text, .generation = STR("second")};
+    struct bus_stage_settings s = {settings("test"), from.text, "trailbus.anew", "trailbus.anew.1",
+                                   &kinds};
+
+    (void)state;
+    make_topics(from.text, to.text, 1);
+    publish(from.text, 0, 20);
+    open_stage(&before, &s);
+    step_until_committed(&before, 20);
+    bus_stage_close(before.stage);
+    open_stage(&after, &s);
+    step_until_committed(&after, 20);
+    bus_stage_close(after.stage);
+}
+
+static void a_position_that_was_taken_back_counts_no_more(void **state)
+{
+    struct topic_name from = topic_name(TOPIC_RAW, STR("cn-chengdu"));
+    struct topic_name to = topic_name(TOPIC_EVENTS, STR("cn-chengdu"));
+    struct topic_name positions = topic_name(TOPIC_POSITIONS, STR_NONE);
+    struct owner owner = {.to = to.text, .generation = STR("first")};
+    struct bus_stage_settings s = {settings("test"), from.text, "trailbus.back", "trailbus.back.1",
+                                   &kinds};
+    AUTO(bus_producer_close) struct bus_producer *producer = NULL;
+    struct str key = STR("trailbus.back/raw.cn-chengdu/0");
+
+    (void)state;
+    make_topics(from.text, to.text, 1);
+    publish(from.text, 0, 20);
+    open_stage(&owner, &s);
     step_until_committed(&owner, 20);
-    commit_place(&other, 3);
-    before = owner.assignments;
-    owner.refuses[20] = true;
-    publish(from.text, 20, 21);
-    while (waits < 3 && bus_clock_ms() < until_ms)
-        waits += step(&owner) == -ERR_UNAVAILABLE;
-    assert_int_equal(waits, 3);
-    assert_int_equal(owner.assignments, before);
-    commit_place(&other, 20);
-    step_until_committed(&owner, 21);
-    assert_once(to.text, 0, 21);
-    bus_consumer_close(other.consumer);
+    bus_stage_close(owner.stage);
+    assert_ok(bus_producer_open(&s.bus, NULL, 0, &producer, &why), why);
+    assert_ok(bus_producer_write(producer, positions.text, 0, key, STR_NONE, NULL, 0, NULL), why);
+    assert_ok(bus_producer_flush(producer, WAIT_MS), why);
+    move_group(&s, 18);
+    open_stage(&owner, &s);
+    step_until_committed(&owner, 22);
     bus_stage_close(owner.stage);
 }
 
 TESTS(TEST(a_stage_that_gives_up_again_and_again_passes_each_record_once),
-      TEST(a_stage_commits_nothing_when_it_was_told_another_place_than_its_groups),
-      TEST(a_stage_waits_while_its_group_is_said_to_stand_below_what_it_has_committed))
+      TEST(a_stage_goes_on_where_its_log_says_whatever_its_group_says),
+      TEST(a_stage_whose_log_knows_nothing_of_a_partition_begins_where_its_group_stands),
+      TEST(a_position_in_another_life_of_the_topic_says_nothing),
+      TEST(a_position_that_was_taken_back_counts_no_more))

@@ -7,6 +7,7 @@
 #define MOMENT_MS      4
 #define SLOW_ANSWER_MS 400
 #define LOADING_MS     400 /* at most, of a group whose coordinator answers already */
+#define STAYS_PERCENT  30  /* of these: it never loads the rest */
 
 /* ---- on the way to the brokers ----------------------------------------------------------------------------- */
 
@@ -217,12 +218,24 @@ static bool offsets_settled(const struct bus_consumer *c)
     return true;
 }
 
+/* What the coordinator has not loaded it does not know: neither the last offsets nor who holds some of them open. */
+static bool forgets(struct group *g)
+{
+    if (!fault(sim->faults.loading))
+        return false;
+    g->loaded_ms = now_ms() + between(1, LOADING_MS);
+    trace("group " STR_FMT ": its coordinator has yet to load it", STR_ARG(g->name));
+    if (chance(STAYS_PERCENT))
+        group_falls_back(g);
+    return true;
+}
+
 /* Committed offsets are told when no transaction holds them any more. */
 static int tell_assignment(struct bus_consumer *c, struct bus_input *ret)
 {
     int64_t until = now_ms() + BUS_CALL_TIMEOUT_MS;
 
-    while (!offsets_settled(c) || now_ms() < sim->kafka_away_ms) {
+    while (now_ms() < sim->kafka_away_ms || !(forgets(c->group) || offsets_settled(c))) {
         if (now_ms() >= until)
             return -ERR_UNAVAILABLE;
         if (!doze(between(1, 60)))
@@ -230,12 +243,9 @@ static int tell_assignment(struct bus_consumer *c, struct bus_input *ret)
         if (c->rebalance != BUS_INPUT_ASSIGNED)
             return 0;
     }
-    if (fault(sim->faults.loading)) {
-        c->group->loaded_ms = now_ms() + between(1, LOADING_MS);
-        trace("group " STR_FMT ": its coordinator has yet to load it", STR_ARG(c->group->name));
-    }
     for (size_t i = 0; i < c->given_count; i++)
-        c->given[i] = group_stands(c->group, c->partitions[i]);
+        c->given[i] =
+            (struct bus_position){c->partitions[i], group_stands(c->group, c->partitions[i])};
     c->rebalance = BUS_INPUT_NONE;
     c->holds = true;
     trace("group " STR_FMT ": " STR_FMT " is given %zu partitions", STR_ARG(c->group->name),
@@ -324,8 +334,7 @@ int bus_consumer_commit(struct bus_consumer *c, const struct bus_position *posit
     if (now_ms() < sim->kafka_away_ms || !consumer_may_commit(c))
         return wait ? -ERR_UNAVAILABLE : 0;
     for (size_t i = 0; i < count; i++)
-        group_commit(c->group, &(struct bus_position){positions[i].partition, positions[i].offset,
-                                                      keep_str(positions[i].note)});
+        group_commit(c->group, &positions[i]);
     return 0;
 }
 
@@ -488,6 +497,6 @@ int bus_admin_committed(struct bus_admin *admin, const char *group, const char *
     if (r < 0)
         return why_set(reterr_why, r, "the brokers are away");
     for (int32_t p = 0; p < count; p++)
-        ret_offsets[p] = group_stands(g, p).offset;
+        ret_offsets[p] = group_stands(g, p);
     return door(0, MOMENT_MS) ? 0 : -ERR_BUG;
 }

@@ -387,15 +387,16 @@ static void check_normalizer(struct str region)
     group_name(STR("normalizer"), region, name);
     g = group_find(name, kafka_topic(raw.text));
     for (int32_t p = 0; p < g->topic->partition_count; p++) {
-        if (g->committed[p] < 0)
+        int64_t offset;
+        struct str tally;
+
+        if (!stage_stands(g, p, &offset, &tally))
             continue;
-        check_tally(raw.text, p, g->notes[p], g->committed[p], kinds);
-        check_count(raw.text, p, g->notes[p], "duplicate",
+        check_tally(raw.text, p, tally, offset, kinds);
+        check_count(raw.text, p, tally, "duplicate",
                     published_count(g->topic, p, EXPECT_DUPLICATE));
-        check_count(raw.text, p, g->notes[p], "conflict",
-                    published_count(g->topic, p, EXPECT_CONFLICT));
-        check_count(raw.text, p, g->notes[p], "data_event",
-                    published_count(g->topic, p, EXPECT_DROPPED));
+        check_count(raw.text, p, tally, "conflict", published_count(g->topic, p, EXPECT_CONFLICT));
+        check_count(raw.text, p, tally, "data_event", published_count(g->topic, p, EXPECT_DROPPED));
     }
 }
 
@@ -419,10 +420,13 @@ static void check_router_tally(const struct oracle *o)
     group_name(STR("router"), STR_NONE, name);
     g = group_find(name, kafka_topic(global.text));
     for (int32_t p = 0; p < g->topic->partition_count; p++) {
-        if (g->committed[p] < 0)
+        int64_t offset;
+        struct str tally;
+
+        if (!stage_stands(g, p, &offset, &tally))
             continue;
-        check_tally(global.text, p, g->notes[p], g->committed[p], kinds);
-        check_count(global.text, p, g->notes[p], "events", seen_count(o, g->topic, p));
+        check_tally(global.text, p, tally, offset, kinds);
+        check_count(global.text, p, tally, "events", seen_count(o, g->topic, p));
     }
 }
 

@@ -2,8 +2,10 @@
  *
  * A member that is restarted in time takes its own place again, and nobody else notices. One that is frozen for
  * longer than its session loses its partitions; it finds out when it wakes up. A coordinator may answer before it has loaded
- * its group (docs/decisions/0004): then it says where the group once stood.
+ * its group, and may keep to that (docs/decisions/0006): then it says where the group once stood.
  */
+#include <stdio.h>
+
 #include "kafka.h"
 
 #define OLDER_PERCENT 20 /* of commits: the one before may be told later */
@@ -30,12 +32,9 @@ void group_commit(struct group *g, const struct bus_position *position)
 {
     int32_t p = position->partition;
 
-    if (chance(OLDER_PERCENT)) {
+    if (chance(OLDER_PERCENT))
         g->older[p] = g->committed[p];
-        g->older_notes[p] = g->notes[p];
-    }
     g->committed[p] = position->offset;
-    g->notes[p] = position->note;
 }
 
 int64_t group_stood(const struct group *g, int32_t p)
@@ -44,11 +43,59 @@ int64_t group_stood(const struct group *g, int32_t p)
 }
 
 /* Not below the log's start: a worker would end, rightly. */
-struct bus_position group_stands(const struct group *g, int32_t p)
+static bool may_say_older(const struct group *g, int32_t p)
 {
-    if (now_ms() < g->loaded_ms && group_stood(g, p) >= g->topic->partitions[p].start)
-        return (struct bus_position){p, g->older[p], g->older_notes[p]};
-    return (struct bus_position){p, g->committed[p], g->notes[p]};
+    return group_stood(g, p) >= g->topic->partitions[p].start;
+}
+
+int64_t group_stands(const struct group *g, int32_t p)
+{
+    return now_ms() < g->loaded_ms && may_say_older(g, p) ? g->older[p] : g->committed[p];
+}
+
+void group_falls_back(struct group *g)
+{
+    for (int32_t p = 0; p < g->topic->partition_count; p++)
+        if (may_say_older(g, p))
+            g->committed[p] = g->older[p];
+    trace("group " STR_FMT ": its coordinator keeps to older offsets", STR_ARG(g->name));
+}
+
+/* In the topic that is there: one made anew has no generation before `control` tells it, and is none of those that are gone. */
+static bool is_of(const struct topic *t, struct str generation)
+{
+    const struct kafka *k = sim->kafka;
+
+    if (t->generation.len)
+        return str_eq(t->generation, generation);
+    for (size_t i = 0; i < k->topic_count; i++)
+        if (str_eq(k->topics[i].generation, generation))
+            return false;
+    return true;
+}
+
+bool stage_stands(const struct group *g, int32_t partition, int64_t *ret_offset,
+                  struct str *ret_tally)
+{
+    struct topic_name name = topic_name(TOPIC_POSITIONS, STR_NONE);
+    const struct partition *log = &kafka_topic(name.text)->partitions[0];
+    char key[GROUP_NAME_SIZE + TOPIC_NAME_SIZE + 16];
+
+    (void)snprintf(key, sizeof(key), STR_FMT "/%s/%d", STR_ARG(g->name), g->topic->name.text,
+                   partition);
+    for (int64_t o = log->end; o-- > 0;) {
+        struct str rest = log->records[o].value, word;
+
+        if (log->records[o].state != RECORD_COMMITTED ||
+            !str_eq(log->records[o].key, str_from(key)))
+            continue;
+        CHECK(str_split(&rest, ' ', &word) && str_split(&rest, ' ', &word));
+        if (!is_of(g->topic, word))
+            return false;
+        *ret_tally = rest;
+        return str_split(ret_tally, ' ', &word) && str_to_i64(word, ret_offset);
+    }
+    return false;
 }
 
 struct member *member_find(struct group *g, uint64_t id)
@@ -184,10 +231,8 @@ void groups_forget(const struct topic *t)
         g->member_count = 0;
         g->joining = false;
         g->generation++;
-        for (size_t p = 0; p < PARTITIONS_MAX; p++) {
+        for (size_t p = 0; p < PARTITIONS_MAX; p++)
             g->committed[p] = g->older[p] = BUS_OFFSET_NONE;
-            g->notes[p] = g->older_notes[p] = STR_NONE;
-        }
     }
 }
 

@@ -96,10 +96,8 @@ struct group {
     struct member members[MEMBERS_MAX];
     size_t member_count;
     int64_t committed[PARTITIONS_MAX];
-    struct str notes[PARTITIONS_MAX];
     int64_t older
         [PARTITIONS_MAX]; /* committed once: told while the coordinator has not loaded all of the group */
-    struct str older_notes[PARTITIONS_MAX];
     int64_t loaded_ms; /* until then: it writes nothing */
 };
 
@@ -148,12 +146,17 @@ bool transaction_holds(const struct group *group, int32_t partition);
 struct group *group_find(const char *name, struct topic *topic);
 void group_commit(struct group *group, const struct bus_position *position);
 /* What its coordinator says of a partition. */
-struct bus_position group_stands(const struct group *group, int32_t partition);
+int64_t group_stands(const struct group *group, int32_t partition);
 int64_t group_stood(const struct group *group, int32_t partition); /* the least that it may say */
 struct member *member_find(struct group *group, uint64_t id);      /* NULL: it is none */
 /* Joins, or takes the place of the one of that name. Returns its id. */
 uint64_t group_join(struct group *group, struct str instance, struct bus_consumer *consumer);
 void group_joined(struct group *group, struct member *member); /* it has given everything back */
+/* From now on the coordinator takes what was committed once for the last. */
+void group_falls_back(struct group *group);
+/* Where a stage stands by the log of positions; false: it has written nothing of this topic. */
+bool stage_stands(const struct group *group, int32_t partition, int64_t *ret_offset,
+                  struct str *ret_tally);
 void groups_tick(void);
 void groups_forget(const struct topic *topic); /* it was deleted */
 void groups_meet(struct topic *topic);         /* it was made, perhaps anew */

@@ -91,17 +91,20 @@ static int stop_everybody(void)
 static void note_passed(struct topic *t, enum topic_kind kind, struct str region)
 {
     char group[GROUP_NAME_SIZE];
-    struct str note;
+    struct str tally;
 
     for (int32_t p = 0; p < t->partition_count; p++) {
         if (kind == TOPIC_EVENTS) {
-            if (!disk_position(region, p, &t->passed[p], &note))
+            if (!disk_position(region, p, &t->passed[p], &tally))
                 t->passed[p] = 0;
             continue;
         }
+        t->passed[p] = 0;
+        if (kind == TOPIC_REJECTED)
+            continue;
         group_name(kind == TOPIC_RAW ? STR("normalizer") : STR("router"),
                    kind == TOPIC_RAW ? region : STR_NONE, group);
-        t->passed[p] = kind == TOPIC_REJECTED ? 0 : group_find(group, t)->committed[p];
+        (void)stage_stands(group_find(group, t), p, &t->passed[p], &tally);
     }
 }
 

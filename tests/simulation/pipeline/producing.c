@@ -249,8 +249,7 @@ int bus_send_offsets(struct bus_producer *p, struct bus_consumer *consumer,
     t->group = consumer_group(consumer);
     t->offset_count = count;
     for (size_t i = 0; i < count; i++)
-        t->offsets[i] = (struct bus_position){positions[i].partition, positions[i].offset,
-                                              keep_str(positions[i].note)};
+        t->offsets[i] = positions[i];
     return door(0, 1) ? 0 : -ERR_BUG;
 }
 

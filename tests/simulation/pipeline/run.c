@@ -203,6 +203,7 @@ static void make_topics(void)
 {
     struct topic *control = kafka_make(topic_name(TOPIC_CONTROL, STR_NONE), 1);
 
+    write_generation(control, kafka_make(topic_name(TOPIC_POSITIONS, STR_NONE), 1));
     write_generation(control,
                      kafka_make(topic_name(TOPIC_GLOBAL, STR_NONE), sim->global_partitions));
     for (size_t i = 0; i < sim->region_count; i++) {
@@ -304,25 +305,38 @@ static struct process *some_process(void)
     return &sim->processes[between(0, (int64_t)sim->process_count - 1)];
 }
 
+static int64_t stage_read(struct topic *t, const char *worker, struct str region, int32_t p)
+{
+    char group[GROUP_NAME_SIZE];
+    struct str tally;
+    int64_t offset;
+
+    group_name(str_from(worker), region, group);
+    return stage_stands(group_find(group, t), p, &offset, &tally) ? offset : 0;
+}
+
+static int64_t group_read(struct topic *t, const char *worker, struct str region, int32_t p)
+{
+    char group[GROUP_NAME_SIZE];
+
+    group_name(str_from(worker), region, group);
+    return group_stood(group_find(group, t), p);
+}
+
 /* Up to where everybody has read a partition; but for the last records, from which a window of duplicates is rebuilt. */
 static int64_t read_by_all(struct topic *t, enum topic_kind kind, struct str region, int32_t p)
 {
-    static const char *const readers[TOPIC_KIND_COUNT] = {
-        [TOPIC_RAW] = "normalizer", [TOPIC_EVENTS] = "delivery", [TOPIC_GLOBAL] = "router"};
-    char group[GROUP_NAME_SIZE];
     int64_t least, stored;
     struct str note;
 
-    if (!readers[kind])
+    if (kind == TOPIC_RAW)
+        return stage_read(t, "normalizer", region, p) - sim->window_events;
+    if (kind == TOPIC_GLOBAL)
+        return stage_read(t, "router", STR_NONE, p) - KEPT_RECORDS;
+    if (kind != TOPIC_EVENTS || !disk_position(region, p, &stored, &note))
         return 0;
-    group_name(str_from(readers[kind]), kind == TOPIC_GLOBAL ? STR_NONE : region, group);
-    least = group_stood(group_find(group, t), p);
-    if (kind == TOPIC_EVENTS) {
-        group_name(STR("history"), region, group);
-        least = MIN_OF(least, group_stood(group_find(group, t), p));
-        least = disk_position(region, p, &stored, &note) ? MIN_OF(least, stored) : 0;
-    }
-    return least - (kind == TOPIC_RAW ? sim->window_events : KEPT_RECORDS);
+    least = MIN_OF(group_read(t, "delivery", region, p), group_read(t, "history", region, p));
+    return MIN_OF(least, stored) - KEPT_RECORDS;
 }
 
 /* No log is so short that a request or a listing lags behind it: what leaves it was settled for longer than they take. But
@@ -408,7 +422,8 @@ static void doom_some(void)
         struct str region;
 
         CHECK(topic_parse(str_from(t->name.text), &kind, &region));
-        t->doomed = kind != TOPIC_CONTROL && kind != TOPIC_NOTIFICATIONS && chance(percent);
+        t->doomed = kind != TOPIC_CONTROL && kind != TOPIC_POSITIONS &&
+                    kind != TOPIC_NOTIFICATIONS && chance(percent);
     }
 }
 

@@ -59,14 +59,14 @@ static void a_name_of_nobody_s_is_no_topic(void **state)
             fail_msg("taken: %s", bad[i]);
 }
 
-static void only_control_is_compacted_and_kept_for_ever(void **state)
+static void only_control_and_positions_are_compacted_and_kept_for_ever(void **state)
 {
     (void)state;
     for (int k = 0; k < TOPIC_KIND_COUNT; k++) {
         const struct topic_settings *s = topic_settings((enum topic_kind)k);
 
-        assert_int_equal(s->compacted, k == TOPIC_CONTROL);
-        assert_int_equal(s->retention_ms < 0, k == TOPIC_CONTROL);
+        assert_int_equal(s->compacted, k == TOPIC_CONTROL || k == TOPIC_POSITIONS);
+        assert_int_equal(s->retention_ms < 0, s->compacted);
     }
     /* A rejected record is the whole raw one, and headers. */
     assert_true(topic_settings(TOPIC_REJECTED)->record_bytes_max >
@@ -86,5 +86,5 @@ static void a_group_is_named_after_worker_and_region(void **state)
 
 TESTS(TEST(a_region_is_lower_case_letters_digits_and_dashes),
       TEST(a_topic_s_name_says_its_kind_and_region), TEST(a_name_of_nobody_s_is_no_topic),
-      TEST(only_control_is_compacted_and_kept_for_ever),
+      TEST(only_control_and_positions_are_compacted_and_kept_for_ever),
       TEST(a_group_is_named_after_worker_and_region))
