@@ -3,7 +3,6 @@
 services: kafka redis
 """
 import os
-import pathlib
 import random
 import subprocess
 
@@ -11,30 +10,22 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 import load
+import settings
 import topics
 from wait import eventually
 
-TRAILCTL = pathlib.Path(os.environ["TRAILBUS_BUILD"]) / "bin" / "trailctl"
 BROKERS = os.environ["TRAILBUS_KAFKA"]
 PARTITIONS, RECORDS, KILLS = 4, 20000, 5
-RAW, REJECTED = "raw.cn-hangzhou", "rejected.cn-hangzhou"
+RAW, REJECTED = f"raw.{settings.REGION}", f"rejected.{settings.REGION}"
 
 
 @pytest.fixture()
 def config(tmp_path):
-    (tmp_path / "master.key").write_text("0" * 64)
-    file = tmp_path / "trailbus.conf"
-    file.write_text(f"""bus: {{ brokers = "{BROKERS}"; }};
-state: {{ redis = "unix:/none"; }};
-topology: {{ regions = ["cn-hangzhou"]; partitions = {PARTITIONS}; }};
-security: {{ master_key_file = "{tmp_path}/master.key"; }};
-""")
-    trailctl(file, "topics", "apply")
-    return file
+    return settings.written(tmp_path, PARTITIONS)
 
 
 def start(config, *words):
-    return subprocess.Popen([TRAILCTL, *words, "--config", config], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen([settings.BIN / "trailctl", *words, "--config", config], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def trailctl(config, *words):

@@ -4,7 +4,6 @@ services: kafka redis
 """
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import time
@@ -12,26 +11,17 @@ import time
 import pytest
 from confluent_kafka import Producer
 
+import settings
 import topics
 from wait import eventually
 
-BIN = pathlib.Path(os.environ["TRAILBUS_BUILD"]) / "bin"
 BROKERS = os.environ["TRAILBUS_KAFKA"]
-REGION = "cn-hangzhou"
 MB = 1 << 20
 
 
 @pytest.fixture()
 def config(tmp_path):
-    (tmp_path / "master.key").write_text("0" * 64)
-    file = tmp_path / "trailbus.conf"
-    file.write_text(f"""bus: {{ brokers = "{BROKERS}"; }};
-state: {{ redis = "{os.environ['TRAILBUS_REDIS']}"; }};
-topology: {{ regions = ["{REGION}"]; partitions = 1; }};
-security: {{ master_key_file = "{tmp_path}/master.key"; }};
-""")
-    subprocess.run([BIN / "trailctl", "topics", "apply", "--config", file], check=True, timeout=120)
-    return file
+    return settings.written(tmp_path, partitions=1, redis=os.environ["TRAILBUS_REDIS"])
 
 
 def event(name):
@@ -40,16 +30,16 @@ def event(name):
 
 
 def found(topic):
-    return list(topics.records(BROKERS, f"{topic}.{REGION}"))
+    return list(topics.records(BROKERS, f"{topic}.{settings.REGION}"))
 
 
 def test_records_that_are_huge_once_unpacked_go_aside_and_let_others_by(config):
     producer = Producer({"bootstrap.servers": BROKERS, "compression.type": "gzip", "message.max.bytes": 16 * MB})
     value, key, whole = b"a" * (3 * MB), b"k" * (3 * MB), b"b" * (2 * MB - 8192)
     for k, v in [(b"1", value), (key, b"no event"), (b"1", whole), (b"1", event("behind"))]:
-        producer.produce(f"raw.{REGION}", v, k, headers=[("content-type", b"application/json")])
+        producer.produce(f"raw.{settings.REGION}", v, k, headers=[("content-type", b"application/json")])
         assert producer.flush(60) == 0
-    with subprocess.Popen([BIN / "trailbus-normalizer", "--config", config, "--region", REGION, "--instance", "1"]) as worker:
+    with subprocess.Popen([settings.BIN / "trailbus-normalizer", "--config", config, "--region", settings.REGION, "--instance", "1"]) as worker:
         try:
             eventually(lambda: found("events") or worker.poll() is not None)
             worker.send_signal(signal.SIGTERM)
