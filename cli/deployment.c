@@ -23,6 +23,10 @@ static int check(const struct deployment_config *config, struct why *reterr_why)
 
     if (regions->count == 0)
         return why_set(reterr_why, -ERR_CONFIG, "topology.regions is empty");
+    if (regions->count > TOPOLOGY_REGIONS_MAX)
+        return why_set(reterr_why, -ERR_CONFIG,
+                       "topology.regions: %zu, and there cannot be more than %d", regions->count,
+                       TOPOLOGY_REGIONS_MAX);
     for (size_t i = 0; i < regions->count; i++)
         if (!region_valid(regions->at[i]))
             return why_set(reterr_why, -ERR_CONFIG,

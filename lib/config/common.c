@@ -17,7 +17,7 @@ const struct option_spec state_options[] = {
 
 const struct option_spec topology_options[] = {
     OPTION("regions", OPTION_STRS, struct topology_section, regions, NULL,
-           "Regions that this deployment serves; the first is the default."),
+           "Regions that this deployment serves, 48 at most; the first is the default."),
     OPTION(
         "global_storage_region", OPTION_STR, struct topology_section, global_storage_region, "",
         "Region whose history keeps the events of global services (RAM, STS, sign-in); queries in "
@@ -104,6 +104,10 @@ int topology_check(const struct topology_section *topology, struct why *reterr_w
 
     if (topology->regions.count == 0)
         return why_set(reterr_why, -ERR_CONFIG, "topology.regions needs at least one region");
+    if (topology->regions.count > TOPOLOGY_REGIONS_MAX)
+        return why_set(reterr_why, -ERR_CONFIG,
+                       "topology.regions: %zu, and there cannot be more than %d",
+                       topology->regions.count, TOPOLOGY_REGIONS_MAX);
     if (storage.len == 0)
         return 0;
     for (size_t i = 0; i < topology->regions.count; i++)

@@ -80,7 +80,9 @@ extern const struct option_group destination_group;
 #define CREDENTIALS_FOLDER "/etc/trailbus/credentials"
 char *credential_path(struct str name);
 
-/* For a program's check(). -ERR_CONFIG: no region, or the one for global events is not one of them. */
+#define TOPOLOGY_REGIONS_MAX                                                                       \
+    48 /* what is sent to each is counted beside an offset, where there is no room for more */
+/* For a program's check(). -ERR_CONFIG: no region, too many, or the one for global events is not one of them. */
 MUST_CHECK int topology_check(const struct topology_section *topology, struct why *reterr_why);
 /* The region whose history keeps global events: the one that was set, else the first. */
 struct str topology_storage_region(const struct topology_section *topology);

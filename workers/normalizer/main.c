@@ -34,7 +34,9 @@ static int check(void *config, struct str region, struct why *reterr_why)
     AUTO(catalog_free) struct catalog *catalog = NULL;
     int r;
 
-    r = state_check(c->state.redis, reterr_why);
+    r = topology_check(&c->topology, reterr_why);
+    if (r == 0)
+        r = state_check(c->state.redis, reterr_why);
     if (r == 0)
         r = normalizing_catalog(c, &catalog, reterr_why);
     for (size_t i = 0; r == 0 && i < c->topology.regions.count; i++)

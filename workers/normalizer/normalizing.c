@@ -31,6 +31,7 @@
  * is exactly one of: an outcome other than `normalized`, or the topic that it went to. */
 enum { UNKNOWN_SERVICE = NORMALIZE_OUTCOME_COUNT, UNKNOWN_REGION, COUNTER_COUNT };
 _Static_assert(COUNTER_COUNT <= RELAY_COUNTERS_MAX, "what the normalizer counts");
+_Static_assert(TOPOLOGY_REGIONS_MAX <= NORMALIZE_REGIONS_MAX, "where it sends events to");
 
 struct worker {
     const struct normalizer_config *config;

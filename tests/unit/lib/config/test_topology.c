@@ -39,5 +39,19 @@ static void there_is_a_region(void **state)
     assert_int_equal(topology_check(&topology, NULL), -ERR_CONFIG);
 }
 
+/* As many as the list of a file holds would not do: the normalizer keeps a name for each. */
+static void there_are_no_more_regions_than_are_counted(void **state)
+{
+    struct topology_section topology = {.regions = {.count = TOPOLOGY_REGIONS_MAX}};
+
+    (void)state;
+    for (size_t i = 0; i < CONFIG_STRS_MAX; i++)
+        topology.regions.at[i] = STR("cn-hangzhou");
+    assert_int_equal(topology_check(&topology, NULL), 0);
+    topology.regions.count++;
+    assert_int_equal(topology_check(&topology, NULL), -ERR_CONFIG);
+}
+
 TESTS(TEST(the_first_region_keeps_global_events_unless_another_is_named),
-      TEST(a_region_that_is_not_deployed_keeps_nothing), TEST(there_is_a_region))
+      TEST(a_region_that_is_not_deployed_keeps_nothing), TEST(there_is_a_region),
+      TEST(there_are_no_more_regions_than_are_counted))
