@@ -209,12 +209,12 @@ static bool entry_from(const struct trail_version *v, const struct trail_log *lo
 
 /* Adds a topic of unseen partitions to a version's offsets; strings go into the version's own memory. */
 static struct trail_offsets *offsets_make(struct trail_version *v, struct trail_offsets **list,
-                                          size_t *count, const struct trail_log *log,
+                                          size_t *count, size_t max, const struct trail_log *log,
                                           size_t partition_count)
 {
     struct trail_offsets *grown, *one;
 
-    if (*count == TRAIL_TOPICS_MAX || partition_count > TRAIL_PARTITIONS_MAX)
+    if (*count == max || partition_count > TRAIL_PARTITIONS_MAX)
         return NULL;
     grown = arena_get(v->block, (*count + 1) * sizeof(*grown));
     if (!grown)
@@ -285,7 +285,7 @@ static int see(struct trail_version *v, const struct trail_log *log, size_t part
         v->destination_count ? &v->destinations[v->destination_count - 1] : NULL;
 
     if (!o)
-        o = offsets_make(v, &v->offsets, &v->offset_count, log, partition_count);
+        o = offsets_make(v, &v->offsets, &v->offset_count, TRAIL_TOPICS_MAX, log, partition_count);
     if (!o)
         return -ERR_NOMEM;
     if ((size_t)partition >= o->partition_count)
@@ -298,7 +298,8 @@ static int see(struct trail_version *v, const struct trail_log *log, size_t part
     /* A chain begins behind the change that made its destination, or brought this topic to it. */
     origins = d ? offsets_of(d->origins, d->origin_count, log) : NULL;
     if (d && !origins)
-        origins = offsets_make(v, &d->origins, &d->origin_count, log, partition_count);
+        origins =
+            offsets_make(v, &d->origins, &d->origin_count, TRAIL_ORIGINS_MAX, log, partition_count);
     if (d && !origins)
         return -ERR_NOMEM; /* nothing is noted yet: it may be tried again */
     o->offsets[partition] = offset;

@@ -23,6 +23,7 @@
 #define TRAIL_REGIONS_MAX      64
 #define TRAIL_PARTITIONS_MAX   1024 /* of one topic */
 #define TRAIL_TOPICS_MAX       64   /* that one change concerns */
+#define TRAIL_ORIGINS_MAX      1024 /* of one destination: one a life of each topic */
 #define TRAIL_DOUBTS_MAX       1024 /* versions that could not be read */
 #define TRAIL_DESTINATIONS_MAX 4096 /* destination generations of one trail that are still alive */
 #define TRAIL_CHAIN_SIZE       17   /* 16 hex digits and NUL */

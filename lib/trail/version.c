@@ -44,13 +44,13 @@ static int parse_offsets(const struct parsing *p, const struct jsondoc *row,
     return 0;
 }
 
-static int parse_topics(const struct parsing *p, const struct jsondoc *list,
+static int parse_topics(const struct parsing *p, const struct jsondoc *list, size_t max,
                         struct trail_offsets **ret, size_t *ret_count)
 {
     size_t count = list && jsondoc_is_array(list) ? jsondoc_len(list) : 0;
 
     *ret_count = count;
-    if (count > TRAIL_TOPICS_MAX)
+    if (count > max)
         return missing(p, "offsets");
     *ret = arena_get(p->arena, (count + 1) * sizeof(**ret));
     if (!*ret)
@@ -87,7 +87,8 @@ static int parse_destinations(const struct parsing *p, struct trail_version *v)
         if (!jsondoc_i64(row, "number", &d->number) || !jsondoc_i64(row, "version", &d->version) ||
             d->bucket.len == 0)
             return missing(p, "destinations");
-        r = parse_topics(p, jsondoc_get(row, "origins"), &d->origins, &d->origin_count);
+        r = parse_topics(p, jsondoc_get(row, "origins"), TRAIL_ORIGINS_MAX, &d->origins,
+                         &d->origin_count);
         if (r < 0)
             return r;
     }
@@ -143,7 +144,8 @@ static int parse_version(const struct parsing *p, struct trail_version *v)
         return arena_error(p->arena);
     if ((r = parse_rw(p, &v->rw)) < 0 || (r = parse_destinations(p, v)) < 0)
         return r;
-    return parse_topics(p, jsondoc_get(p->doc, "offsets"), &v->offsets, &v->offset_count);
+    return parse_topics(p, jsondoc_get(p->doc, "offsets"), TRAIL_TOPICS_MAX, &v->offsets,
+                        &v->offset_count);
 }
 
 int trail_version_parse(struct str json, struct trail_version **ret, struct why *reterr_why)

@@ -293,9 +293,9 @@ static int own_destinations(struct change *ch)
 
 static int add_origin(struct change *ch, struct trail_destination *d, struct trail_offsets origin)
 {
-    if (d->origin_count == TRAIL_TOPICS_MAX)
+    if (d->origin_count == TRAIL_ORIGINS_MAX)
         return why_set(&ch->why, -ERR_LIMIT, "a destination with more than %d origins",
-                       TRAIL_TOPICS_MAX);
+                       TRAIL_ORIGINS_MAX);
     d->origins[d->origin_count++] = origin;
     return 0;
 }

@@ -329,6 +329,32 @@ static void each_version_in_doubt_is_told_once_until_it_is_trusted(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* Each time that topics are made anew, every destination gets an origin in each of them. */
+static void a_destination_has_origins_in_many_lives_of_its_topics(void **state)
+{
+    enum { LIVES = 10 * TRAIL_TOPICS_MAX };
+    AUTO_BUF struct buf text = {0};
+    struct trail_version *v = NULL;
+    int64_t origin;
+
+    (void)state;
+    buf_init(&text, 1 << 20);
+    buf_add_str(&text, STR("{\"trail\":\"T\",\"version\":1,\"account\":\"1\",\"name\":\"n\","
+                           "\"homeRegion\":\"h\",\"regions\":\"All\",\"rw\":\"All\","
+                           "\"destinations\":[{\"number\":1,\"version\":1,\"bucket\":\"b\","
+                           "\"origins\":["));
+    for (int i = 0; i < LIVES; i++)
+        buf_addf(&text,
+                 "%s{\"topic\":\"events.cn-hangzhou\",\"generation\":\"%d\",\"offsets\":[7]}",
+                 i ? "," : "", i);
+    buf_add_str(&text, STR("]}]}"));
+    assert_ok(trail_version_parse(buf_str(&text), &v, &why), why);
+    assert_int_equal(trail_book_change(book, v, &(struct trail_log){TOPIC, GEN, 0}, 2, 9, &why), 1);
+    assert_true(trail_origin(trail_book_find(book, STR("T")), 1, &(struct trail_log){TOPIC, GEN, 0},
+                             &origin));
+    assert_int_equal(origin, 10);
+}
+
 TESTS(CASE(the_last_change_before_an_offset_decides),
       CASE(in_a_partition_added_later_a_version_holds_from_the_start),
       CASE(a_change_met_in_the_log_counts_from_there_on),
@@ -343,4 +369,5 @@ TESTS(CASE(the_last_change_before_an_offset_decides),
       CASE(what_never_concerned_a_log_is_never_in_effect_there),
       CASE(an_account_s_trails_come_in_order_of_birth),
       CASE(each_version_in_doubt_is_told_once_until_it_is_trusted),
+      CASE(a_destination_has_origins_in_many_lives_of_its_topics),
       CASE(the_book_keeps_what_it_was_given_not_what_the_caller_had))
