@@ -92,8 +92,8 @@ enum history_restored {
     HISTORY_EXPIRED,  /* older than HISTORY_DAYS */
 };
 
-/* `dry`: nothing is made, locked or written; what add() then says would be so. Errors are those of
- * history_writer_open(). */
+/* `now_ms` says which events are too old to be put back. `dry`: nothing is made, locked or written; what add() then says
+ * would be so. Errors are those of history_writer_open(). */
 MUST_CHECK int history_restorer_open(const char *directory, struct str region,
                                      int32_t partition_count, int64_t now_ms, bool dry,
                                      struct history_restorer **ret, struct why *reterr_why);

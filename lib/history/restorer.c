@@ -30,17 +30,14 @@ struct history_restorer {
 
 /* ---- the whole ---------------------------------------------------------------------------------- */
 
+/* Days that are too old are left to the worker: by whose clock this runs, nobody knows. */
 static int lock_partitions(struct history_restorer *r, const char *directory, struct str region,
-                           int64_t now_ms, struct why *reterr_why)
+                           struct why *reterr_why)
 {
-    size_t dropped;
     int error = 0;
 
-    for (int32_t p = 0; p < r->partition_count && error == 0; p++) {
+    for (int32_t p = 0; p < r->partition_count && error == 0; p++)
         error = history_writer_open(directory, region, p, &r->writers[p], reterr_why);
-        if (error == 0)
-            error = history_writer_expire(r->writers[p], now_ms, &dropped, reterr_why);
-    }
     return error;
 }
 
@@ -64,7 +61,7 @@ int history_restorer_open(const char *directory, struct str region, int32_t part
         return -ERR_NOMEM;
     r->partition_count = partition_count;
     if (!dry)
-        error = lock_partitions(r, directory, region, now_ms, reterr_why);
+        error = lock_partitions(r, directory, region, reterr_why);
     if (error < 0)
         return error;
     *ret = r;

@@ -40,13 +40,18 @@ static struct event event(const char *id, int64_t time_ms, bool global)
                           .document = str_from(id)};
 }
 
-static struct history_restorer *restorer(bool dry)
+static struct history_restorer *restorer_at(int64_t now_ms, bool dry)
 {
     struct history_restorer *r = NULL;
     struct why why = {0};
 
-    assert_ok(history_restorer_open(folder, REGION, PARTITIONS, NOW_MS, dry, &r, &why), why);
+    assert_ok(history_restorer_open(folder, REGION, PARTITIONS, now_ms, dry, &r, &why), why);
     return r;
+}
+
+static struct history_restorer *restorer(bool dry)
+{
+    return restorer_at(NOW_MS, dry);
 }
 
 static enum history_restored add(struct history_restorer *r, int32_t partition, const char *id,
@@ -122,6 +127,20 @@ static void what_is_too_old_is_left_out(void **state)
     assert_int_equal(add(r, 0, "a", NOW_MS - (HISTORY_DAYS + 1) * DAY, false), HISTORY_EXPIRED);
     assert_int_equal(add(r, 0, "b", NOW_MS - HISTORY_DAYS * DAY, false), HISTORY_RESTORED);
     commit(r);
+    assert_int_equal(found(false), 1);
+}
+
+static void a_clock_that_goes_ahead_drops_nothing(void **state)
+{
+    struct history_restorer *r = restorer(false);
+
+    (void)state;
+    assert_int_equal(add(r, 0, "a", NOW_MS, false), HISTORY_RESTORED);
+    commit(r);
+    history_restorer_close(r);
+    r = restorer_at(NOW_MS + (HISTORY_DAYS + 1) * DAY, false);
+    assert_int_equal(add(r, 0, "b", NOW_MS, false), HISTORY_EXPIRED); /* and is said to be */
+    history_restorer_close(r);
     assert_int_equal(found(false), 1);
 }
 
@@ -253,6 +272,7 @@ int main(void)
         IN_FOLDER(an_event_is_stored_once_however_often_it_is_found),
         IN_FOLDER(a_global_event_is_known_in_every_partition),
         IN_FOLDER(what_is_too_old_is_left_out),
+        IN_FOLDER(a_clock_that_goes_ahead_drops_nothing),
         IN_FOLDER(more_days_than_open_files),
         IN_FOLDER(the_writer_goes_on_where_it_is_told),
         IN_FOLDER(a_day_that_was_lost_comes_back),
