@@ -10,7 +10,7 @@
  * is never reported.
  *
  * The doors themselves are rdkafka_door.c, consumer.c, producer.c, reader.c, admin.c and clock.c. What stands on them (stage.c,
- * read_to_end.c) names nothing of librdkafka, so that a simulation can put other doors under it.
+ * positions.c, read_to_end.c) names nothing of librdkafka, so that a simulation can put other doors under it.
  *
  * Layer: I/O. DEPS base, topology, log. Only lib/bus includes rdkafka.h.
  */

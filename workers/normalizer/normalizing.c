@@ -4,9 +4,9 @@
  * drops and counts it. What becomes of a record is decided in core/, which does no I/O; this file moves
  * bytes and holds no opinion about an event's content.
  *
- * Guarantee: exactly once. The stage commits outputs and input offsets in one transaction. When one is
+ * Guarantee: exactly once. The stage commits outputs and where it stands in one transaction. When one is
  * aborted its records come again, and the windows of duplicates forget what they learned from it.
- * A newly assigned partition's window is rebuilt from the records before the committed offset, so a
+ * A newly assigned partition's window is rebuilt from the records before the place where it goes on, so a
  * duplicate is known for one even when another worker saw the first.
  */
 #include "normalizing.h"

@@ -4,9 +4,9 @@
  * Reads the events of global services and writes each on to where it is delivered and where it is kept. Where that
  * is is decided in core/, by the changes of trails that lie in `global` too; this file binds it to Kafka.
  *
- * Guarantee: exactly once. The stage commits copies and input offsets in one transaction; copies of a record
- * that comes again are the same ones. The order at an assignment is the protocol's rule 3: what is ours, where the
- * group stands, then `control` to its end, and only then the first record.
+ * Guarantee: exactly once. The stage commits copies and where it stands in one transaction; copies of a record
+ * that comes again are the same ones. The order at an assignment is the protocol's rule 3: what is ours, where we
+ * stand, then `control` to its end, and only then the first record.
  *
  * One group serves all regions; more processes share the partitions.
  */
@@ -120,7 +120,7 @@ static int apply_control(void *arg, const struct bus_record *record)
     return r == -ERR_NOMEM || r == -ERR_LIMIT ? r : 0;
 }
 
-/* `control` to its end, behind where the group stands (rule 3). */
+/* `control` to its end, once it is known where we stand (rule 3). */
 static int generation(void *arg, struct str *ret, struct why *reterr_why)
 {
     struct worker *w = arg;
