@@ -4,7 +4,9 @@
 #include "cli/api_client.h"
 #include "cli/deployment.h"
 #include "cli/output.h"
+#include "cli/watched.h"
 #include "jsondoc/jsondoc.h"
+#include "state/state.h"
 
 /* ---- changes ----------------------------------------------------------------------------------- */
 
@@ -254,6 +256,46 @@ static void print_status(const struct jsondoc *trail, const struct jsondoc *stat
     print_deliveries(status);
 }
 
+/* "acs:actiontrail:<region>:<account>:trail/<name>" */
+static bool account_of(struct str arn, struct str *ret)
+{
+    for (int i = 0; i < 4; i++)
+        if (!str_split(&arn, ':', ret))
+            return false;
+    return true;
+}
+
+/* Of each region what became of the account's events there; only an operator can read Redis. */
+static void print_counts(struct cli *cli, const struct jsondoc *trail)
+{
+    struct str url = settings_get(&cli->settings, "TRAILBUS_REDIS"), account;
+    AUTO(state_close) struct state *state = NULL;
+    AUTO(jsondoc_free) struct jsondoc *list = jsondoc_array();
+    struct why why = {0};
+    int r;
+
+    if (!url.len || !list || !account_of(member(trail, "TrailArn"), &account))
+        return;
+    r = state_open(url, &state, &why);
+    if (r == 0)
+        r = watched_trail(state, account, member(trail, "HomeRegion"), member(trail, "Name"), list,
+                          &why);
+    if (r < 0)
+        print_line("counts", STR("Redis does not answer: they are not known"));
+    for (size_t i = 0; i < jsondoc_len(list) && r == 0; i++) {
+        const struct jsondoc *c = jsondoc_at(list, i);
+        int64_t lost = jsondoc_i64_or(c, "lost", 0);
+
+        printf("  %-15s " STR_FMT ": %lld delivered, %lld filtered, %lld waiting", "counts",
+               STR_ARG(member(c, "region")), (long long)jsondoc_i64_or(c, "delivered", 0),
+               (long long)jsondoc_i64_or(c, "filtered", 0),
+               (long long)jsondoc_i64_or(c, "waiting", 0));
+        if (lost)
+            printf(", %lld offsets lost", (long long)lost);
+        printf(" (" STR_FMT ")\n", STR_ARG(member(c, "state")));
+    }
+}
+
 static int trail_status(struct cli *cli, struct why *reterr_why)
 {
     AUTO_API struct api api = {0};
@@ -279,6 +321,7 @@ static int trail_status(struct cli *cli, struct why *reterr_why)
     if (!trail)
         return why_set(reterr_why, -ERR_NOT_FOUND, "%s was deleted just now", name.at);
     print_status(trail, status);
+    print_counts(cli, trail);
     return 0;
 }
 
@@ -335,7 +378,11 @@ const struct command trail_commands[] = {
      trail_delete},
     {"trail start", "NAME", 1, 1, "delivers from now on", "", name_options, trail_start},
     {"trail stop", "NAME", 1, 1, "delivers no longer", FORCE_HELP, narrow_options, trail_stop},
-    {"trail status", "NAME", 1, 1, "how a trail is, in words", "", look_options, trail_status},
+    {"trail status", "NAME", 1, 1, "how a trail is, in words",
+     "With TRAILBUS_REDIS, as an operator has it, also what became of the account's events in each "
+     "region: delivered, filtered (the trail does not want them), waiting (read, and in no object "
+     "yet).",
+     look_options, trail_status},
     {"trail list", "", 0, 0, "the account's trails of a region", "", look_options, trail_list},
     COMMANDS_END,
 };

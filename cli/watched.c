@@ -9,6 +9,8 @@
 #define ACCEPTED_TTL STR("3600") /* seconds in which the watch has to take it */
 #define UNKNOWN      "-"
 
+#define TRAIL_ID_SIZE_MAX 256
+
 /* ---- reading ------------------------------------------------------------------------------------------ */
 
 static void set_known(struct jsondoc *doc, const char *name, struct str text)
@@ -173,6 +175,51 @@ static struct jsondoc *counts_document(const char *key, const struct state_reply
     (void)jsondoc_set_i64(doc, "waiting", sums[WAITING]);
     (void)jsondoc_set_i64(doc, "lost", sums[LOST]);
     return doc;
+}
+
+/* The id of a trail that exists; empty when Redis does not know it. */
+static int find_trail(struct state *state, struct str account, struct str home_region,
+                      struct str name, struct buf *ret, struct why *why)
+{
+    struct state_key all = state_key_account_trails(account);
+    struct scan_names ids = {0};
+    int r = scan_members(state, &all, &ids, why);
+
+    for (size_t i = 0; i < ids.count && r == 0 && buf_str(ret).len == 0; i++) {
+        struct state_key key = state_key_trail(str_from(ids.at[i]));
+        struct state_reply trail;
+
+        STATE_ADD(state, STR("HGETALL"), state_key_str(&key));
+        r = state_flush(state, why);
+        if (r < 0)
+            break;
+        trail = state_reply(state, 0);
+        if (str_eq(scan_field(&trail, STR("name")), name) &&
+            str_eq(scan_field(&trail, STR("home_region")), home_region))
+            buf_add_str(ret, str_from(ids.at[i]));
+    }
+    scan_names_done(&ids);
+    return r == 0 ? buf_error(ret) : r;
+}
+
+int watched_trail(struct state *state, struct str account, struct str home_region, struct str name,
+                  struct jsondoc *list, struct why *why)
+{
+    AUTO_BUF struct buf id = {0};
+    struct scan_names keys = {0};
+    struct state_key pattern;
+    int r;
+
+    buf_init(&id, TRAIL_ID_SIZE_MAX);
+    r = find_trail(state, account, home_region, name, &id, why);
+    if (r < 0 || buf_str(&id).len == 0)
+        return r;
+    pattern = state_key_trail_counts(buf_str(&id), STR("*"));
+    r = scan_keys(state, state_key_str(&pattern), &keys, why);
+    if (r == 0)
+        r = scan_documents(state, &keys, counts_document, list, why);
+    scan_names_done(&keys);
+    return r;
 }
 
 static int read_list(struct state *state, const struct state_key *pattern,

@@ -1,6 +1,7 @@
 """trailctl as a person uses it, against everything that runs."""
 import datetime
 import json
+import re
 import time
 import uuid
 
@@ -60,6 +61,8 @@ def test_a_trail_from_its_birth_to_its_end(stack):
     emit(stack, account, [event(account, datetime.timedelta(seconds=1))])
     wait_for("an object", lambda: s3.list_objects_v2(Bucket=bucket, Prefix="my-prefix/AliyunLogs/").get("KeyCount"))
     assert "delivers since" in stack.trailctl("trail", "status", "my-trail", account=account)
+    wait_for("its count", lambda: re.search(r"counts +cn-hangzhou: [1-9]\d* delivered, \d+ filtered, \d+ waiting \(current\)",
+                                            stack.trailctl("trail", "status", "my-trail", account=account)))
     stack.trailctl("trail", "update", "my-trail", "--events", "Write", account=account)
     [trail] = [json.loads(line) for line in stack.trailctl("trail", "list", "--json", account=account).splitlines()]
     assert trail["Name"] == "my-trail" and trail["EventRW"] == "Write" and trail["OssKeyPrefix"] == "my-prefix"

@@ -315,6 +315,23 @@ static void events_of_unexpected_shapes_are_no_reason_to_crash(void **state)
     assert_non_null(strstr(trailctl_output, "\nnull\n"));
 }
 
+/* What became of its events is in Redis, which only operators read. */
+static void how_a_trail_is_does_not_depend_on_redis(void **state)
+{
+    (void)state;
+    api.status = 200;
+    api.body = "{\"TrailList\":[{\"Name\":\"audit\",\"HomeRegion\":\"cn-hangzhou\",\"TrailArn\":"
+               "\"acs:actiontrail:cn-hangzhou:1001:trail/audit\",\"Status\":\"Enable\"}]}";
+    assert_int_equal(trailctl_run("trail status audit"), 0);
+    assert_true(trailctl_said("delivers since"));
+    assert_false(trailctl_said("counts"));
+    setenv("TRAILBUS_REDIS", "redis://127.0.0.1:1/0", 1);
+    assert_int_equal(trailctl_run("trail status audit"), 0);
+    unsetenv("TRAILBUS_REDIS");
+    assert_true(trailctl_said("delivers since"));
+    assert_true(trailctl_said("Redis does not answer: they are not known"));
+}
+
 static void a_token_that_leads_nowhere_is_not_followed_for_ever(void **state)
 {
     (void)state;
@@ -348,6 +365,7 @@ int main(void)
         cmocka_unit_test_setup(a_page_that_is_too_large_is_asked_for_in_parts, good_mood),
         cmocka_unit_test_setup(answers_that_make_no_sense_are_failures, good_mood),
         cmocka_unit_test_setup(events_of_unexpected_shapes_are_no_reason_to_crash, good_mood),
+        cmocka_unit_test_setup(how_a_trail_is_does_not_depend_on_redis, good_mood),
         cmocka_unit_test_setup(a_token_that_leads_nowhere_is_not_followed_for_ever, good_mood),
         cmocka_unit_test_setup(what_was_asked_wrongly_is_not_sent, good_mood),
     };
