@@ -1,5 +1,7 @@
 /* test_lookup.c - `trailctl lookup` and `trail list` beside an API that is in a bad mood: a thread here that
  * throttles, gives small pages, fails, and answers with nonsense.
+ *
+ * services: redis
  */
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -9,6 +11,8 @@
 
 #include "cli/cli.h"
 #include "rpc/rpc.h"
+#include "state/keys.h"
+#include "state/state.h"
 
 #include "trailctl.h"
 
@@ -147,6 +151,8 @@ static void *serve(void *arg)
 
 /* ---- the tests --------------------------------------------------------------------------------- */
 
+static char *redis_url; /* trailctl is told of it where a test says so */
+
 static int setup(void **state)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -161,6 +167,8 @@ static int setup(void **state)
     assert_int_equal(listen(api.listening, 8), 0);
     assert_int_equal(getsockname(api.listening, (struct sockaddr *)&at, &size), 0);
     (void)snprintf(address, sizeof(address), "127.0.0.1:%d", ntohs(at.sin_port));
+    redis_url = strdup(getenv("TRAILBUS_REDIS"));
+    assert_non_null(redis_url);
     assert_int_equal(clearenv(), 0);
     setenv("TRAILBUS_API", address, 1);
     setenv("TRAILBUS_ACCESS_KEY_ID", "the-key", 1);
@@ -315,13 +323,18 @@ static void events_of_unexpected_shapes_are_no_reason_to_crash(void **state)
     assert_non_null(strstr(trailctl_output, "\nnull\n"));
 }
 
+static void answer_with_a_trail(void)
+{
+    api.status = 200;
+    api.body = "{\"TrailList\":[{\"Name\":\"audit\",\"HomeRegion\":\"cn-hangzhou\",\"TrailArn\":"
+               "\"acs:actiontrail:cn-hangzhou:1001:trail/audit\",\"Status\":\"Enable\"}]}";
+}
+
 /* What became of its events is in Redis, which only operators read. */
 static void how_a_trail_is_does_not_depend_on_redis(void **state)
 {
     (void)state;
-    api.status = 200;
-    api.body = "{\"TrailList\":[{\"Name\":\"audit\",\"HomeRegion\":\"cn-hangzhou\",\"TrailArn\":"
-               "\"acs:actiontrail:cn-hangzhou:1001:trail/audit\",\"Status\":\"Enable\"}]}";
+    answer_with_a_trail();
     assert_int_equal(trailctl_run("trail status audit"), 0);
     assert_true(trailctl_said("delivers since"));
     assert_false(trailctl_said("counts"));
@@ -330,6 +343,42 @@ static void how_a_trail_is_does_not_depend_on_redis(void **state)
     unsetenv("TRAILBUS_REDIS");
     assert_true(trailctl_said("delivers since"));
     assert_true(trailctl_said("Redis does not answer: they are not known"));
+}
+
+static void add_trail(struct state *redis, const char *id, const char *name, const char *region)
+{
+    struct state_key trail = state_key_trail(str_from(id)),
+                     all = state_key_account_trails(STR("1001")),
+                     counts = state_key_trail_counts(str_from(id), STR("cn-beijing"));
+
+    STATE_ADD(redis, STR("SADD"), state_key_str(&all), str_from(id));
+    STATE_ADD(redis, STR("HSET"), state_key_str(&trail), STR("name"), str_from(name),
+              STR("home_region"), str_from(region));
+    STATE_ADD(redis, STR("HSET"), state_key_str(&counts), STR("c/0"), STR("current 1 9 0 3 4 0 1"),
+              STR("c/1"), STR("parked 1 9 0 30 40 5 10"));
+}
+
+static void what_became_of_a_trail_s_events_is_added_up(void **state)
+{
+    AUTO(state_close) struct state *redis = NULL;
+    struct why why = {0};
+
+    (void)state;
+    assert_ok(state_open(str_from(redis_url), &redis, &why), why);
+    STATE_ADD(redis, STR("FLUSHDB"));
+    add_trail(redis, "T1", "audit", "cn-beijing"); /* of the same name, in another region */
+    add_trail(redis, "T2", "other", "cn-hangzhou");
+    assert_ok(state_flush(redis, &why), why);
+    answer_with_a_trail();
+    setenv("TRAILBUS_REDIS", redis_url, 1);
+    assert_int_equal(trailctl_run("trail status audit"), 0);
+    assert_false(trailctl_said("counts"));
+    add_trail(redis, "T3", "audit", "cn-hangzhou");
+    assert_ok(state_flush(redis, &why), why);
+    assert_int_equal(trailctl_run("trail status audit"), 0);
+    unsetenv("TRAILBUS_REDIS");
+    assert_true(trailctl_said("cn-beijing: 33 delivered, 44 filtered, 11 waiting, 5 offsets lost "
+                              "(parked)\n"));
 }
 
 static void a_token_that_leads_nowhere_is_not_followed_for_ever(void **state)
@@ -366,6 +415,7 @@ int main(void)
         cmocka_unit_test_setup(answers_that_make_no_sense_are_failures, good_mood),
         cmocka_unit_test_setup(events_of_unexpected_shapes_are_no_reason_to_crash, good_mood),
         cmocka_unit_test_setup(how_a_trail_is_does_not_depend_on_redis, good_mood),
+        cmocka_unit_test_setup(what_became_of_a_trail_s_events_is_added_up, good_mood),
         cmocka_unit_test_setup(a_token_that_leads_nowhere_is_not_followed_for_ever, good_mood),
         cmocka_unit_test_setup(what_was_asked_wrongly_is_not_sent, good_mood),
     };
