@@ -17,7 +17,7 @@
 
 #define TALLY_KINDS_MAX     96
 #define TALLY_KIND_SIZE_MAX 48   /* of a kind's name */
-#define TALLY_TEXT_SIZE     4000 /* with NUL; Kafka takes 4096 bytes beside an offset */
+#define TALLY_TEXT_SIZE     4000 /* with NUL */
 
 /* The kinds' names, in an order that the program chooses; they outlive every tally of theirs. */
 struct tally_kinds {
