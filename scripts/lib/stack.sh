@@ -83,7 +83,7 @@ stack_choose() { # stack_choose [PORT…]: those anew
     S3_WORKER_SECRET=${S3_WORKER_SECRET:-$(random_hex 20)}
     # shellcheck disable=SC1090
     ((${#missing[@]} == 0)) || . <(choose_ports "${missing[@]}")
-    declare -p REGIONS S3_SECRET S3_WORKER_SECRET "${!PORT_@}" | sed 's/^declare -- //' | write_if_new "$RUN/stack.env"
+    declare -p REGIONS S3_SECRET S3_WORKER_SECRET "${!PORT_@}" | sed 's/^declare -[^ ]* //' | write_if_new "$RUN/stack.env"
     DEFAULT_REGION=${REGIONS%% *}
 }
 
