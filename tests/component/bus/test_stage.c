@@ -203,6 +203,16 @@ static int64_t group_stands(const struct bus_stage_settings *s)
     return offset;
 }
 
+/* Ends behind them. */
+static void pass_twenty(struct owner *owner, const struct bus_stage_settings *s)
+{
+    make_topics(s->topic, owner->to, 1);
+    publish(s->topic, 0, 20);
+    open_stage(owner, s);
+    step_until_committed(owner, 20);
+    bus_stage_close(owner->stage);
+}
+
 static void a_stage_goes_on_where_its_log_says_whatever_its_group_says(void **state)
 {
     struct topic_name from = topic_name(TOPIC_RAW, STR("cn-beijing"));
@@ -213,11 +223,7 @@ static void a_stage_goes_on_where_its_log_says_whatever_its_group_says(void **st
     int64_t until_ms = bus_clock_ms() + WAIT_MS;
 
     (void)state;
-    make_topics(from.text, to.text, 1);
-    publish(from.text, 0, 20);
-    open_stage(&owner, &s);
-    step_until_committed(&owner, 20);
-    bus_stage_close(owner.stage);
+    pass_twenty(&owner, &s);
     move_group(&s, 3);
     assert_int_equal(group_stands(&s), 3);
     open_stage(&owner, &s);
@@ -259,11 +265,7 @@ static void a_position_in_another_life_of_the_topic_says_nothing(void **state)
                                    &kinds};
 
     (void)state;
-    make_topics(from.text, to.text, 1);
-    publish(from.text, 0, 20);
-    open_stage(&before, &s);
-    step_until_committed(&before, 20);
-    bus_stage_close(before.stage);
+    pass_twenty(&before, &s);
     open_stage(&after, &s);
     step_until_committed(&after, 20);
     bus_stage_close(after.stage);
@@ -281,11 +283,7 @@ static void a_position_that_was_taken_back_counts_no_more(void **state)
     struct str key = STR("trailbus.back/raw.cn-chengdu/0");
 
     (void)state;
-    make_topics(from.text, to.text, 1);
-    publish(from.text, 0, 20);
-    open_stage(&owner, &s);
-    step_until_committed(&owner, 20);
-    bus_stage_close(owner.stage);
+    pass_twenty(&owner, &s);
     assert_ok(bus_producer_open(&s.bus, NULL, 0, &producer, &why), why);
     assert_ok(bus_producer_write(producer, positions.text, 0, key, STR_NONE, NULL, 0, NULL), why);
     assert_ok(bus_producer_flush(producer, WAIT_MS), why);

@@ -230,10 +230,21 @@ what_is_lost_after_a_difference_was_accepted_under_load_is_found_under_load(void
     balance_free(f.balance);
 }
 
+/* Another one takes over what the last has left. */
+static void next_process(struct fixture *f)
+{
+    struct fixture next = fixture();
+    char line[BALANCE_MEMORY_SIZE];
+
+    for (size_t i = 0; balance_memory(f->balance, i, line); i++)
+        balance_recall(next.balance, str_from(line));
+    balance_free(f->balance);
+    f->balance = next.balance;
+}
+
 static void an_accepted_surplus_is_the_new_balance_for_the_next_process_too(void **state)
 {
-    struct fixture f = fixture(), g = fixture();
-    char line[BALANCE_MEMORY_SIZE];
+    struct fixture f = fixture();
 
     (void)state;
     pass(&f, 10);
@@ -242,10 +253,7 @@ static void an_accepted_surplus_is_the_new_balance_for_the_next_process_too(void
     assert_int_equal(balance_row(f.balance, EVENTS).missing, -2);
     balance_accept(f.balance, STR("surplus events.cn-hangzhou"));
     balance_accept(f.balance, STR("surplus events.cn-hangzhou")); /* twice is once */
-    for (size_t i = 0; balance_memory(f.balance, i, line); i++)
-        balance_recall(g.balance, str_from(line));
-    balance_free(f.balance);
-    f.balance = g.balance;
+    next_process(&f);
     look_for(&f, 3 * AFTER_MS);
     assert_null(finding(&f));
     f.events.events--;
@@ -316,8 +324,7 @@ static void older_counts_of_a_former_owner_are_passed_over(void **state)
 
 static void findings_and_balances_outlive_the_process(void **state)
 {
-    struct fixture f = fixture(), g = fixture();
-    char line[BALANCE_MEMORY_SIZE];
+    struct fixture f = fixture();
 
     (void)state;
     pass(&f, 10);
@@ -325,10 +332,7 @@ static void findings_and_balances_outlive_the_process(void **state)
     f.raw = (struct balance_counts){.base = 12, .offset = 12};
     f.raw_end = 12;
     look_for(&f, 3 * AFTER_MS);
-    for (size_t i = 0; balance_memory(f.balance, i, line); i++)
-        balance_recall(g.balance, str_from(line));
-    balance_free(f.balance);
-    f.balance = g.balance;
+    next_process(&f);
     look_for(&f, 3 * AFTER_MS);
     assert_string_equal(finding_id(&f), "hole raw.cn-hangzhou/0 10");
     balance_accept(f.balance, STR("hole raw.cn-hangzhou/0 10"));
